@@ -1,0 +1,41 @@
+"""What an engine is: who runs the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from envctl.model import Running, ServerSet, Sighting, Talk
+
+Record = Callable[[Running], None]
+"""Writes the set's record. Called before anything is started, so that no server is ever unknown."""
+
+
+class Engine(Protocol):
+    """Callers hold the server set's lock around `start` and `stop`; `look` and `logs` need none."""
+
+    name: str
+
+    def start(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
+        """Bring up every needed server that is not up, wait until each is ready, and return the record."""
+        ...
+
+    def alive(self, running: Running) -> bool:
+        """Whether all recorded servers are up, asked cheaply; the warm path runs nothing else."""
+        ...
+
+    def stop(self, running: Running, talk: Talk) -> None:
+        """Stop the recorded servers and keep their data, if it was durable. Needs the record alone."""
+        ...
+
+    def look(self, running: Running) -> tuple[Sighting, ...]:
+        """What there is to see of every recorded server now."""
+        ...
+
+    def logs(self, running: Running, service: str, *, follow: bool) -> Iterator[str]:
+        """The server's log lines, oldest first."""
+        ...
+
+    def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
+        """How the running servers differ from what this checkout asks for, a sentence each."""
+        ...

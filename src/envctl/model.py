@@ -1,0 +1,248 @@
+"""The nouns, as values. No logic, no effects: everything else imports this and this imports nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Environment = Literal["dev", "test", "ci", "preview", "staging", "production"]
+EngineName = Literal["embedded", "compose", "external"]
+
+Talk = Callable[[str], None]
+"""How a core function tells a person what it does now; the edge decides where that goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One process to run. `stdin` carries what must not stand in argv."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    stdin: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The short stable name of one workspace, and where it came from."""
+
+    name: str
+    source: Literal["flag", "BRANCH_NAME", "git", "ci", "default"]
+    branch: str
+    workspace: Path
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who made a resource. Stored with the resource itself, before or as it is made."""
+
+    project: str
+    environment: Environment
+    namespace: str
+    workspace: str
+    branch: str
+    host: str
+    created: str
+    worker: str = ""
+    lease: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One isolated thing in a service. `owner` is None where no readable record stands with it."""
+
+    service: str
+    kind: str
+    name: str
+    owner: Owner | None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a running server is, and how its administrator gets in."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one namespace (or one of its workers) asks of a service.
+
+    `names` maps a logical name to the physical one: {"database": "shop_dev_x"}, {"statements": "statements-x"}.
+    `identity` is the one name for a login, user or prefix; `secret` its password, the same on every call.
+    `memory` is a private folder in which a service may keep what the server alone cannot tell again.
+    """
+
+    owner: Owner
+    identity: str
+    names: Mapping[str, str]
+    secret: str = field(repr=False)
+    memory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a claim was given: the resources, and the values that variables may refer to."""
+
+    resources: tuple[Resource, ...]
+    values: Mapping[str, str] = field(repr=False)
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an engine gives a service that it runs as a local process."""
+
+    data: Path
+    address: Address
+    ports: tuple[int, ...]
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What an engine must know about a server before it runs it as a local process."""
+
+    name: str
+    """Names the data folder; another major version is another name: `postgres-18`."""
+    ports: int = 1
+    user: str = ""
+    unprivileged: bool = False
+    files: tuple[Path, ...] = ()
+    """Folders that the unprivileged user must be able to read."""
+    stop_signal: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What a service needs as a container, for envctl's own compose file."""
+
+    image: str
+    port: int
+    environment: Mapping[str, str]
+    command: tuple[str, ...]
+    volume: str
+    health: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A running container as its engine describes it."""
+
+    name: str
+    image: str
+    environment: Mapping[str, str] = field(repr=False)
+    command: tuple[str, ...] = field(repr=False)
+    ports: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Container port → published (host, port)."""
+
+
+class ServerKind(Protocol):
+    """The half of a service that engines see: which server it needs and when that is ready."""
+
+    name: str
+
+    def program(self, settings: Any) -> Program:
+        """The server as a local process; raises with a remedy when this machine cannot run it."""
+        ...
+
+    def init(self, settings: Any, place: Place) -> tuple[Command, ...]:
+        """Commands that fill `place.data` before the first start; published by a rename afterwards."""
+        ...
+
+    def serve(self, settings: Any, place: Place) -> Command:
+        """The command that serves, in the foreground, on `place.ports`, loopback only, with a password."""
+        ...
+
+    def container(self, settings: Any) -> Container:
+        """The server as a container. `${ENVCTL_PASSWORD}` stands for the administrator's password."""
+        ...
+
+    def adopt(self, seen: Observed) -> Address | None:
+        """The administrator's address of a running container, or None if it is not one of ours to use."""
+        ...
+
+    def external(self, url: str) -> Address:
+        """Parse the URL of a server that somebody else runs."""
+        ...
+
+    def check(self, address: Address) -> str:
+        """The server's version, from one real round trip; raises UnavailableError while it is not ready."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One server that a set must have: its kind, and this project's settings for it."""
+
+    kind: ServerKind
+    settings: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSet:
+    """The servers that all checkouts of a project share for one purpose. `home` is its state folder."""
+
+    project: str
+    name: Literal["dev", "test"]
+    engine: EngineName
+    home: Path
+    needs: Mapping[str, Need]
+    checkout: Path
+    idle: float
+    options: Any = None
+    """The engine's own settings, as the configuration gives them."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is stored must outlive the servers."""
+        return self.name == "dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server as the record knows it; `detail` is the engine's own memory (pid, data folder, container)."""
+
+    address: Address
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The record of a server set: written before anything starts, `ready` last."""
+
+    engine: EngineName
+    servers: Mapping[str, Server]
+    ready: bool = False
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What an engine sees of one server now."""
+
+    service: str
+    state: Literal["running", "starting", "unhealthy", "stopped"]
+    detail: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One live use of a server set: held by a process, or pinned by `dev up`."""
+
+    kind: Literal["held", "pinned"]
+    namespace: str
+    workspace: str
+    command: str
+    since: str
+    pid: int = 0

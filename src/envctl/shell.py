@@ -1,0 +1,93 @@
+"""The one place that runs other programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from envctl.errors import EnvctlError, UnavailableError
+from envctl.model import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished command."""
+
+    command: Command
+    code: int
+    out: str
+    err: str
+
+
+def run(command: Command, *, check: bool = True, seconds: float | None = None) -> Done:
+    """Run to the end and return what it printed. Secrets go by `stdin` or `env`, never in argv."""
+    try:
+        done = subprocess.run(
+            command.argv,
+            input=command.stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=command.cwd,
+            env=environment(command.env),
+            timeout=seconds,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise EnvctlError(f"{command.argv[0]} could not be run", cause=str(error), code="no_program") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"{command.argv[0]} gave no answer within {seconds:g} s") from error
+    result = Done(command, done.returncode, done.stdout, done.stderr)
+    if check and result.code != 0:
+        raise EnvctlError(
+            f"`{shown(command)}` ended with {result.code}", cause=tail(result.err or result.out), code="command"
+        )
+    return result
+
+
+def spawn(
+    command: Command,
+    *,
+    log: IO[bytes] | int,
+    keep: tuple[int, ...] = (),
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    session: bool = True,
+) -> subprocess.Popen[bytes]:
+    """Start in a session of its own and return at once; `keep` names descriptors that it inherits."""
+    return subprocess.Popen(
+        command.argv,
+        stdin=stdin,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=command.cwd,
+        env=environment(command.env),
+        pass_fds=keep,
+        start_new_session=session,
+    )
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `extra` laid over it."""
+    return {**os.environ, **extra}
+
+
+def which(name: str) -> Path | None:
+    """Where a program is on PATH."""
+    found = shutil.which(name)
+    return Path(found) if found else None
+
+
+def shown(command: Command) -> str:
+    """A command as a person would type it, cut to one line."""
+    text = " ".join(command.argv)
+    return text if len(text) <= 160 else text[:157] + "…"
+
+
+def tail(text: str, lines: int = 12) -> str:
+    """The last lines of an output, for an error."""
+    return "\n".join(text.rstrip().splitlines()[-lines:])

@@ -1,0 +1,140 @@
+"""The user's state folder: private, locked, replaced and never edited."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from envctl.errors import EnvctlError, LockTimeoutError
+from envctl.model import Talk
+
+VERSION = 1
+PATIENCE = 0.4
+"""A wait shorter than this is not worth a word."""
+
+
+def root() -> Path:
+    """The state folder: `ENVCTL_STATE_DIR`, or the platform's place for user state."""
+    chosen = os.environ.get("ENVCTL_STATE_DIR")
+    if chosen:
+        return Path(chosen).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("envctl"))
+
+
+def folder(path: Path) -> Path:
+    """Make a private folder (0700), and its parents."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A state file's content; None if there is none. A truncated or newer one is an error that says so."""
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise EnvctlError(
+            f"the state file {path} cannot be read",
+            cause=str(error),
+            hint=f"remove it if nothing of yours runs: rm {path}",
+            code="state_broken",
+        ) from error
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        found = content.get("version") if isinstance(content, dict) else None
+        raise EnvctlError(
+            f"the state file {path} has version {found!r}, this envctl knows {VERSION}",
+            hint="use the envctl that wrote it, or upgrade this one",
+            code="state_version",
+        )
+    return content
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Replace a state file in one step, readable by its owner alone."""
+    folder(path.parent)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"version": VERSION, **content}, file, indent=1, sort_keys=True)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def locked(path: Path, *, what: str, wait: float, talk: Talk, holder: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """Hold an exclusive kernel lock. Says what it waits for, and for whom, before it waits."""
+    from filelock import FileLock, Timeout
+
+    folder(path.parent)
+    note = path.with_name(f"{path.name}.holder")
+    lock = FileLock(path, mode=0o600)
+    try:
+        try:
+            lock.acquire(timeout=min(PATIENCE, wait), poll_interval=0.02)
+        except Timeout:
+            talk(f"waiting for {what}{_held_by(holder() or _text(note))}")
+            lock.acquire(timeout=wait, poll_interval=0.1)
+        note.write_text(f"process {os.getpid()}")
+    except Timeout as error:
+        raise LockTimeoutError(
+            f"{what} was still busy after {wait:g} s{_held_by(holder() or _text(note))}",
+            hint="try again, or give it longer with --wait SECONDS",
+        ) from error
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def held(path: Path) -> bool:
+    """Whether some process holds this file's lock now. The kernel's word, free of pids and of times."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def unwritable(path: Path, error: OSError) -> EnvctlError:
+    """The one error for a state folder that is full, read-only or somebody else's."""
+    return EnvctlError(
+        f"the state folder cannot be written: {path}",
+        cause=error.strerror or str(error),
+        hint="free some space or set ENVCTL_STATE_DIR to a folder that you own",
+        code="state_unwritable",
+    )
+
+
+def _held_by(who: str) -> str:
+    return f" (held by {who})" if who else ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
