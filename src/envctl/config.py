@@ -1,0 +1,235 @@
+"""`envctl.toml` → frozen types. Strings and dicts stop here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+from envctl import toml_lines, variables
+from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process
+from envctl.errors import ConfigError
+from envctl.masking import masked
+from envctl.model import Environment
+from envctl.toml_lines import KeyPath, Source
+from envctl.toml_values import Reader, variable_of
+from envctl.toml_words import name
+
+__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "describe", "find", "load"]
+
+FILE = "envctl.toml"
+Placeholders = Callable[[str, Any], Iterable[str]]
+"""What a service's settings give to variables: (service, settings) → ("url", "host", …)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one project, or of one of its environments, and where each of them came from."""
+
+    root: Path
+    file: Path
+    project: str
+    engine: EngineChoice
+    idle: float
+    default_branch: str
+    services: Mapping[str, Any]
+    names: Mapping[str, str]
+    dev: Dev
+    compose: Compose
+    external: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
+    overlays: Mapping[str, Mapping[str, str]] = field(repr=False)
+    """The variables of each environment, over `variables`."""
+    lists_variables: bool
+    """Whether `[variables]` lists any; where it lists none, every service exports its own."""
+    environments: Mapping[Environment, Override]
+    environment: Environment | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def for_environment(self, environment: Environment) -> Config:
+        """These settings as one environment has them."""
+        origins = dict(self.origins)
+        changed: dict[str, Any] = {}
+        override = self.environments.get(environment, Override())
+        for key in ("engine", "idle"):
+            asked = getattr(override, key)
+            if asked is not None and not _from_outside(origins.get(key, "")):
+                changed[key] = asked
+                origins[key] = origins.get(f"environments.{environment}.{key}", FILE)
+        if environment == "ci" and origins.get("engine") == "default":
+            changed["engine"] = "external"
+        overlay = self.overlays.get(environment, {})
+        for variable in overlay:
+            origins[f"variables.{variable}"] = origins.get(f"variables.{environment}.{variable}", FILE)
+        merged = {**self.variables, **overlay}
+        return replace(self, environment=environment, variables=merged, origins=origins, **changed)
+
+    def exported(self, get: Callable[[str], Exporter]) -> dict[str, str]:
+        """The variables of this environment, placeholders still in them."""
+        if self.lists_variables:
+            return dict(self.variables)
+        return {**variables.defaults({service: get(service).exports for service in self.services}), **self.variables}
+
+
+class Exporter(Protocol):
+    """What `exported` needs of a service."""
+
+    exports: Mapping[str, str]
+
+
+def find(start: Path) -> tuple[Path, Path]:
+    """The project around a folder and the file that describes it; looks no further up than the checkout's root."""
+    start = start.resolve()
+    folder = start
+    for folder in (start, *start.parents):
+        for file in (folder / FILE, folder / "pyproject.toml"):
+            if file.is_file() and (file.name == FILE or toml_lines.mentions(file, "envctl")):
+                return folder, file
+        if (folder / ".git").exists():
+            break
+    searched = str(start) if folder == start else f"{start} or above it, up to {folder}"
+    raise ConfigError(f"no {FILE} in {searched}", hint="write one with `envctl init`", code="no_config")
+
+
+def load(
+    file: Path,
+    kinds: Mapping[str, type],
+    *,
+    environ: Mapping[str, str],
+    engine_flag: str = "",
+    placeholders: Placeholders | None = None,
+) -> Config:
+    """Read and check a project's file. Every value: flag, then `ENVCTL_…` variable, then the file, then its default."""
+    source = _source(file, environ, engine_flag)
+    reader = Reader(source)
+    document = reader.value(Document, source.data, ())
+    _check_project(reader, document.project)
+    services = _services(reader, document.services, kinds)
+    _check_words(reader, ("external",), document.external, kinds, "service")
+    _check_words(reader, ("compose", "services"), document.compose.services, kinds, "service")
+    common, overlays = _variables(reader, document.variables)
+    config = Config(
+        root=file.parent,
+        file=file,
+        services=services,
+        external=_external(reader, document.external, kinds, environ),
+        variables=common,
+        overlays=overlays,
+        lists_variables=bool(common),
+        origins=reader.origins,
+        **{key: getattr(document, key) for key in _AS_WRITTEN},
+    )
+    if placeholders is not None:
+        _check_placeholders(reader, config, placeholders)
+    return config
+
+
+_AS_WRITTEN = ("project", "engine", "idle", "default_branch", "names", "dev", "compose", "environments")
+
+
+def describe(config: Config, environment: Environment) -> dict[str, dict[str, Any]]:
+    """Every key as one environment resolves it: its value, secrets masked, and where it came from."""
+    config = config.for_environment(environment)
+    skipped = {"root", "file", "overlays", "lists_variables", "environments", "environment", "origins"}
+    found: dict[str, dict[str, Any]] = {}
+    for one in fields(config):
+        if one.name not in skipped:
+            _describe(found, one.name, getattr(config, one.name), config.origins)
+    return found
+
+
+def _describe(found: dict[str, dict[str, Any]], key: str, value: Any, origins: Mapping[str, str]) -> None:
+    """One value into the table, its parts where it has some that came from somewhere."""
+    if is_dataclass(value) and key not in origins:
+        value = {one.name: getattr(value, one.name) for one in fields(value)}
+    if isinstance(value, Mapping) and value:
+        for word, item in value.items():
+            _describe(found, f"{key}.{word}", item, origins)
+        return
+    found[key] = {"value": _plain(value, key), "source": origins.get(key, "default")}
+
+
+def _plain(value: Any, key: str) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Duration):
+        return str(value)
+    if isinstance(value, str):
+        return masked(value, key)
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name), f"{key}.{one.name}") for one in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item, key) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:
+    """The file with what goes before it: the variables, and the flag (which may itself come from a variable)."""
+    source = toml_lines.read(file)
+    heard = {word: text for word, text in environ.items() if word.startswith("ENVCTL_") and word != "ENVCTL_PROJECT"}
+    if engine_flag and engine_flag != heard.get("ENVCTL_ENGINE"):
+        heard.pop("ENVCTL_ENGINE", None)
+        data = {**source.data, "engine": engine_flag}
+        return replace(source, environ=heard, data=data, given={("engine",): "flag"})
+    return replace(source, environ=heard)
+
+
+def _services(reader: Reader, raw: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
+    _check_words(reader, ("services",), raw, kinds, "service")
+    return {service: reader.table(kinds[service], raw[service], ("services", service)) for service in raw}
+
+
+def _external(
+    reader: Reader, written: Mapping[str, str], kinds: Mapping[str, type], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The URL of each server that somebody else runs; a variable goes before the file."""
+    urls = dict(written)
+    for service in kinds:
+        variable = f"{variable_of((service,))}_URL"
+        if environ.get(variable):
+            urls[service] = environ[variable]
+            reader.origins[f"external.{service}"] = variable
+    return urls
+
+
+def _variables(
+    reader: Reader, written: Mapping[str, str | Mapping[str, str]]
+) -> tuple[dict[str, str], dict[str, Mapping[str, str]]]:
+    """The variables of every environment, and those of each."""
+    common = {word: text for word, text in written.items() if isinstance(text, str)}
+    overlays = {word: table for word, table in written.items() if not isinstance(table, str)}
+    _check_words(reader, ("variables",), overlays, get_args(Environment), "environment")
+    return common, overlays
+
+
+def _check_project(reader: Reader, project: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", project):
+        raise reader.wrong(
+            ("project",), f"project cannot be {project!r}", "small letters, digits, _ and -, a letter first"
+        )
+
+
+def _check_words(reader: Reader, table: KeyPath, written: Iterable[str], known: Iterable[str], noun: str) -> None:
+    for word in written:
+        if word not in known:
+            raise reader.unknown((*table, word), word, f"[{name(table)}]: {word!r} is no {noun}", known)
+
+
+def _check_placeholders(reader: Reader, config: Config, placeholders: Placeholders) -> None:
+    """Every placeholder must be one that this project's services and processes give."""
+    given = {service: tuple(placeholders(service, settings)) for service, settings in config.services.items()}
+    words = variables.known(given, config.dev.processes)
+    tables: dict[KeyPath, Mapping[str, str]] = {("variables",): config.variables}
+    tables |= {("variables", environment): overlay for environment, overlay in config.overlays.items()}
+    tables |= {("dev", "processes", one, "env"): process.env for one, process in config.dev.processes.items()}
+    for key, table in tables.items():
+        more = ("port",) if key[0] == "dev" else ()
+        variables.check(table, (*words, *more), lambda word, key=key: reader.source.where((*key, word)))  # type: ignore[misc]
+    for one, process in config.dev.processes.items():
+        where = reader.source.where(("dev", "processes", one, "command"))
+        variables.check_text(process.command, (*words, "port"), what="command", where=where)
+
+
+def _from_outside(origin: str) -> bool:
+    return origin == "flag" or origin.startswith("ENVCTL_")

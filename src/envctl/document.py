@@ -1,0 +1,116 @@
+"""What `envctl.toml` may hold, as types: the parser, the JSON schema and the reference all read these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from envctl.model import Environment
+from envctl.settings import setting
+
+EngineChoice = Literal["auto", "embedded", "compose", "external"]
+
+
+class Duration(float):
+    """Seconds, written as "10m", "90s", "1h30m" or "0"."""
+
+    described = 'a duration such as "10m", "90s", "1h30m" or "0"'
+    schema: Mapping[str, Any] = {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?)$"}
+
+    @classmethod
+    def parse(cls, value: Any, where: str) -> Duration:
+        """Read the written form; a number without a unit is only clear when it is 0."""
+        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|0", value) if isinstance(value, str) else None
+        if not value or found is None:
+            raise ValueError(f"{value!r} is not {cls.described}")
+        hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return cls(hours * 3600 + minutes * 60 + seconds)
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(int(self), 60)
+        hours, minutes = divmod(minutes, 60)
+        parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+        return "".join(f"{count}{unit}" for count, unit in parts if count) or "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process that `envctl dev run` starts."""
+
+    command: str = setting("What to run; `{port}` is its port.", example='"uvicorn shop.main:app --port {port}"')
+    health: str = setting("A path that answers 2xx once it is ready.", default="", example='"/health"')
+    cwd: str = setting("The folder to run it in, seen from the project's root.", default=".")
+    port: int = setting("A fixed port; 0 is this namespace's own, the same on every run.", default=0)
+    env: Mapping[str, str] = setting("More variables, for this process only.", factory=dict, example='{ DEBUG = "1" }')
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """The `dev` environment."""
+
+    processes: Mapping[str, Process] = setting("The application's own processes, by name.", factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """How the engine `compose` finds and runs the project's containers."""
+
+    file: str = setting(
+        "The compose file; empty looks for compose.yaml and its usual other names.",
+        default="",
+        example='"compose.yaml"',
+    )
+    runtime: str = setting(
+        "The command to use; empty takes the first that answers of docker compose, podman compose, "
+        "podman-compose and docker-compose.",
+        default="",
+        example='"podman compose"',
+    )
+    project: str = setting("The compose project that all checkouts share; empty is the project's own name.", default="")
+    services: Mapping[str, str] = setting(
+        "Which compose service is which of ours, where the names or images do not tell.",
+        factory=dict,
+        example='{ postgres = "db" }',
+    )
+    profiles: tuple[str, ...] = setting("Compose profiles to switch on.", default=(), example='["dev"]')
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What one environment does differently."""
+
+    engine: EngineChoice | None = setting("Its engine.", example='"external"')
+    idle: Duration | None = setting("How long its servers stay up when nobody uses them.", example='"0"')
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything there is."""
+
+    project: str = setting("The project's name: small letters, digits, `_` and `-`, a letter first.", example='"shop"')
+    engine: EngineChoice = setting(
+        "Who runs the servers. `auto` is `compose` where the project has a compose file and a daemon answers, "
+        "else `embedded`; in `ci` the default is `external`.",
+        default="auto",
+    )
+    idle: Duration = setting(
+        "How long servers stay up after their last user; `0` stops them at once.", default=Duration(600)
+    )
+    default_branch: str = setting("The branch that gets the plain names; empty asks git.", default="", example='"main"')
+    services: Mapping[str, Any] = setting("The servers this project uses, a table each.", factory=dict)
+    names: Mapping[str, str] = setting("Patterns that resources are named by.", factory=dict)
+    dev: Dev = setting("The `dev` environment.", factory=Dev)
+    compose: Compose = setting("The engine `compose`.", factory=Compose)
+    external: Mapping[str, str] = setting(
+        "URLs of servers that somebody else runs, by service; `ENVCTL_POSTGRES_URL` and so on go before them.",
+        factory=dict,
+        example='{ redis = "redis://cache:6379" }',
+    )
+    variables: Mapping[str, str | Mapping[str, str]] = setting(
+        "The environment variables the application reads. A table per environment adds to them or overrides them.",
+        factory=dict,
+        example='{ DATABASE_URL = "{postgres.url}" }',
+    )
+    environments: Mapping[Environment, Override] = setting("What an environment does differently.", factory=dict)
