@@ -53,22 +53,34 @@ def run(command: Command, *, check: bool = True, seconds: float | None = None) -
 def spawn(
     command: Command,
     *,
-    log: IO[bytes] | int,
+    log: IO[bytes] | int | None,
     keep: tuple[int, ...] = (),
-    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdin: IO[bytes] | int | None = subprocess.DEVNULL,
     session: bool = True,
 ) -> subprocess.Popen[bytes]:
-    """Start in a session of its own and return at once; `keep` names descriptors that it inherits."""
+    """Start in a session of its own and return at once; `keep` names descriptors that it inherits.
+
+    A `log` or `stdin` that is None is ours.
+    """
     return subprocess.Popen(
         command.argv,
         stdin=stdin,
         stdout=log,
-        stderr=subprocess.STDOUT,
+        stderr=None if log is None else subprocess.STDOUT,
         cwd=command.cwd,
         env=environment(command.env),
         pass_fds=keep,
         start_new_session=session,
     )
+
+
+def detach(
+    command: Command, *, log: IO[bytes] | int, keep: tuple[int, ...] = (), stdin: IO[bytes] | int = subprocess.DEVNULL
+) -> int:
+    """Start what is to outlive us, and return its pid; nobody waits for it."""
+    process = spawn(command, log=log, keep=keep, stdin=stdin)
+    process.returncode = 0  # Else Python warns that it still runs, which is what it is for.
+    return process.pid
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

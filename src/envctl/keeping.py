@@ -1,0 +1,130 @@
+"""Starting a program under a keeper, and talking to that keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from envctl import shell, signals
+from envctl.errors import EnvctlError
+from envctl.keeper import WITNESSED
+from envctl.model import Command
+
+ADOPTS = sys.platform == "linux"
+"""Whether the kernel can hand the orphans among its descendants to a keeper."""
+BOOT = "import sys; sys.path.append(sys.argv[2]); from envctl.keeper import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a keeper reports: started; failed to start; the program ended; who is left and cannot be ended."""
+
+    kind: Literal["started", "failed", "ended", "left"]
+    code: int = 0
+    detail: str = ""
+
+
+class Kept:
+    """A program that runs under a keeper."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self._kept = b""
+
+    def pass_on(self, number: int) -> None:
+        """Let the program have this signal, unless the terminal gave it already."""
+        self._order(order="pass", signal=int(number))
+
+    def stop(self, number: int) -> None:
+        """End the program and all that came of it: this signal, 5 s later SIGTERM, 5 s later SIGKILL."""
+        self._order(order="stop", signal=int(number))
+
+    def kill(self) -> None:
+        """End all of it at once."""
+        self._order(order="kill")
+
+    def news(self) -> list[News] | None:
+        """What has been reported since the last call (waits for something), or None once the keeper has gone."""
+        chunk = b""
+        with contextlib.suppress(ConnectionResetError):
+            chunk = self.control.recv(65536)
+        if not chunk:
+            return None
+        *whole, self._kept = (self._kept + chunk).split(b"\n")
+        return [_parse(json.loads(line)) for line in whole]
+
+    def _order(self, **order: object) -> None:
+        with contextlib.suppress(OSError):  # It has gone: there is nothing left to order.
+            self.control.sendall(json.dumps(order).encode() + b"\n")
+
+
+@contextmanager
+def keep(
+    command: Command,
+    *,
+    shared: bool,
+    output: int | None,
+    stdin: int | None = None,
+    label: str = "",
+    adopts: bool = ADOPTS,
+) -> Iterator[Kept]:
+    """Run a program for as long as the block lasts; when it is left, by whatever way, nothing of it is alive.
+
+    `shared` leaves it in our own process group, so that it can use our terminal; else it has a session of its own.
+    """
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs, signals.held(*WITNESSED):
+            keeper = shell.spawn(
+                Command((sys.executable, "-P", "-c", BOOT, str(theirs.fileno()), _root(), label)),
+                log=output,
+                stdin=stdin,
+                keep=(theirs.fileno(),),
+                session=not shared,
+            )
+        try:
+            _send(ours, command, shared, adopts)
+            yield Kept(ours)
+        finally:
+            ours.close()
+            keeper.wait()
+
+
+def explained(name: str, news: News) -> EnvctlError:
+    """The error for a program that could not be started."""
+    return EnvctlError(f"{name} could not be run", cause=news.detail, code="no_program")
+
+
+def _send(control: socket.socket, command: Command, shared: bool, adopts: bool) -> None:
+    what = {
+        "argv": command.argv,
+        "cwd": str(command.cwd or Path.cwd()),
+        "env": shell.environment(command.env),
+        "shared": shared,
+        "adopts": adopts,
+    }
+    with contextlib.suppress(OSError):  # A keeper that died at once is seen by the first `news`.
+        control.sendall(json.dumps(what).encode() + b"\n")
+
+
+def _root() -> str:
+    return str(Path(__file__).parent.parent)
+
+
+def _parse(news: Mapping[str, Any]) -> News:
+    match news["news"]:
+        case "failed":
+            return News("failed", detail=f"{news['path']}: {news['cause']}")
+        case "ended":
+            return News("ended", code=int(news["code"]))
+        case "left":
+            return News("left", detail=", ".join(str(pid) for pid in news["pids"]))
+        case _:
+            return News("started", code=int(news["pid"]))
