@@ -1,0 +1,324 @@
+"""Branch and workspace become a namespace; a namespace becomes every name; every name is parsed back. Pure.
+
+A namespace is words of `a-z0-9` with single underscores between them. A double underscore is never part of one, so
+names with envctl's own private suffixes (`…__…`) never parse. Buckets are the same words with `-` between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from envctl import environments
+from envctl.environments import DEFAULTS, PRIMARY, Kind, Patterns, Shape
+from envctl.errors import ConfigError, UsageError
+from envctl.model import Environment, Namespace
+
+LONGEST = 40
+SHORTEST = 20
+"""A limit below this leaves too little of a branch to be recognised beside its digest."""
+SERVICE_LIMIT = 63
+"""PostgreSQL's bytes and S3's characters, which for our alphabet are the same."""
+WORKER_SUFFIX = len("_gw999")
+PRIVATE_SUFFIX = 12
+"""What other modules may append while they build a resource or keep it in quarantine."""
+RESERVED = environments.reserved(DEFAULTS, "", ())
+
+
+class Checkout(Protocol):
+    """What is asked of a checkout here; `git.Checkout` has it."""
+
+    @property
+    def root(self) -> Path: ...
+    @property
+    def branch(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a name says about itself. Whose it is, the owner record says."""
+
+    environment: Environment
+    namespace: str
+    worker: str = ""
+
+
+def resolve(
+    *,
+    path: Path,
+    flag: str | None,
+    environ: Mapping[str, str],
+    checkout: Checkout | None,
+    limit: int,
+    reserved: frozenset[str] = RESERVED,
+    reason: str = "",
+) -> Namespace:
+    """The namespace of the project folder `path` (absolute, no symlinks), from the first source that has one.
+
+    `reason` says why there is no checkout, for the warning.
+    """
+    rules = _Rules(limit, reserved)
+    workspace = checkout.root if checkout else path
+    branch = checkout.branch if checkout else ""
+    if flag is not None:
+        name = _from_flag(rules, flag)
+        return Namespace(name, "flag", branch, workspace, _changed(flag, name))
+    suffix = environ.get("WORKSPACE_ID", "")
+    if given := environ.get("BRANCH_NAME", ""):
+        return Namespace(rules.explicit(given, suffix), "BRANCH_NAME", given, workspace)
+    if given := _ci_branch(environ):
+        return Namespace(rules.explicit(given, suffix), "ci", given, workspace)
+    if checkout:
+        name = rules.digested(branch or "detached", "git", str(workspace), branch)
+        return Namespace(name, "git", branch, workspace)
+    name = rules.digested("default", "default", str(path), default=True)
+    return Namespace(name, "default", "", path, _default_warning(reason))
+
+
+def _from_flag(rules: _Rules, flag: str) -> str:
+    """A namespace that is one already is taken as it is, so that an existing one can be addressed."""
+    if not flag:
+        raise UsageError("--namespace is empty", hint="leave it out, or give it a name: --namespace feature_auth")
+    return flag if rules.allow(flag) else rules.explicit(flag, "")
+
+
+def _changed(flag: str, name: str) -> str:
+    return "" if _folded(flag) == name else f"the namespace {flag!r} cannot be kept as it is and became {name}"
+
+
+def _ci_branch(environ: Mapping[str, str]) -> str:
+    """The branch that a GitHub job is for; a pull request's own branch before its merge ref."""
+    in_ci = any(environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "GITHUB_ACTIONS"))
+    return (environ.get("GITHUB_HEAD_REF") or environ.get("GITHUB_REF_NAME") or "") if in_ci else ""
+
+
+def _default_warning(reason: str) -> str:
+    why = reason or "there is no git checkout here and BRANCH_NAME is not set"
+    return f"{why}: the namespace comes from the folder's path alone; set BRANCH_NAME or --namespace to choose one"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Every name of one namespace. `primary` says that this checkout claimed the bare names for its `dev`."""
+
+    project: str
+    namespace: str
+    patterns: Patterns = DEFAULTS
+    primary: bool = False
+    pr: int | None = None
+
+    def database(self, environment: Environment, worker: str = "") -> str:
+        return self._name("database", environment, "", worker)
+
+    def bucket(self, logical: str, environment: Environment, worker: str = "") -> str:
+        return self._name("bucket", environment, logical, worker).replace("_", "-")
+
+    def identity(self, environment: Environment, worker: str = "") -> str:
+        """The login role, redis user or S3 user that goes with the resources."""
+        return f"{_identity(self.project, environment)}{self.namespace}{_suffix(worker)}"
+
+    @property
+    def compose_project(self) -> str:
+        """One for all checkouts: they share its servers."""
+        return self.project
+
+    @property
+    def container_suffix(self) -> str:
+        """What a container of this namespace alone has behind its name."""
+        return f"-pr-{self.pr}" if self.pr is not None else f"-{self.namespace.replace('_', '-')}"
+
+    def as_json(self, buckets: Iterable[str]) -> dict[str, Any]:
+        """The names as `envctl ns --json` shows them."""
+        return {
+            "dev_database": self.database("dev"),
+            "test_database": self.database("test"),
+            "worker_databases": [self.database("test", worker) for worker in ("gw0", "gw1")],
+            "buckets": {name: {"dev": self.bucket(name, "dev"), "test": self.bucket(name, "test")} for name in buckets},
+            "compose_project": self.compose_project,
+            "container_suffix": self.container_suffix,
+        }
+
+    def _name(self, kind: Kind, environment: Environment, logical: str, worker: str) -> str:
+        bare = self.primary and environment == "dev"
+        pattern = PRIMARY[kind] if bare else getattr(self.patterns, kind)[environment]
+        if "{pr}" in pattern and self.pr is None:
+            raise UsageError(f"a {environment} {kind} is named by its pull request", hint="give the number: --pr 123")
+        values = {"project": self.project, "bucket": logical, "namespace": self.namespace, "pr": str(self.pr)}
+        return environments.fill(pattern, **values).replace("-", "_") + _suffix(worker)
+
+
+def limit(project: str, patterns: Patterns, buckets: Iterable[str]) -> int:
+    """How long a namespace may be so that every name, with every suffix, fits; never is a name cut later."""
+    room = {f"the project {project!r}": SERVICE_LIMIT - len(_identity(project, "production")) - WORKER_SUFFIX}
+    for shape in environments.shapes(patterns, project, buckets):
+        taken = len(shape.before) + len(shape.after)
+        if shape.fixed:
+            _fits(shape, taken)
+        else:
+            room[f"the {shape}"] = SERVICE_LIMIT - taken - WORKER_SUFFIX - PRIVATE_SUFFIX
+    tightest = min(room, key=lambda name: room[name])
+    if room[tightest] < SHORTEST:
+        raise ConfigError(
+            f"{tightest} leaves {max(room[tightest], 0)} characters for the namespace, {SHORTEST} are needed",
+            cause=f"a name has at most {SERVICE_LIMIT}, and {WORKER_SUFFIX + PRIVATE_SUFFIX} are kept for suffixes",
+            hint=f"shorten the name of the project or bucket by {SHORTEST - room[tightest]} characters",
+        )
+    return min(LONGEST, room[tightest])
+
+
+def _fits(shape: Shape, taken: int) -> None:
+    longest = taken + (len("9999999") - len("{pr}") if "{pr}" in shape.text else 0) + WORKER_SUFFIX
+    if longest > SERVICE_LIMIT:
+        raise ConfigError(
+            f"the name of the {shape} is {longest - SERVICE_LIMIT} characters too long: {shape.text}",
+            hint="shorten the name of the project or bucket, or its pattern",
+        )
+
+
+def parse_database(project: str, patterns: Patterns, name: str) -> Parsed | None:
+    """Whose database that would be, or None for any name that is not surely made by a pattern with a namespace.
+
+    So the bare `{project}` and `{project}_test` never parse. Where another project's name begins with ours and a
+    pattern's word (`shop` and `shop_test`), names alone cannot tell: the owner record decides.
+    """
+    return _parse(project, patterns, "database", "", name, environments.reserved(patterns, project, ()))
+
+
+def parse_bucket(
+    project: str, patterns: Patterns, logical: str, name: str, *, buckets: Iterable[str] = ()
+) -> Parsed | None:
+    """The same for a bucket. `buckets` are all the project's, so that `files-old-x` is not taken for one of `files`."""
+    if "_" in name:
+        return None
+    words = environments.reserved(patterns, project, {*buckets, logical})
+    return _parse(project, patterns, "bucket", logical, name.replace("-", "_"), words)
+
+
+def parse_identity(project: str, name: str) -> Parsed | None:
+    """The same for a login role or user."""
+    shapes = (Shape(environment, "database", "", _identity(project, environment)) for environment in environments.SIX)
+    return _first(shapes, name, frozenset())
+
+
+def _parse(
+    project: str, patterns: Patterns, kind: Kind, logical: str, name: str, reserved: frozenset[str]
+) -> Parsed | None:
+    shapes = (environments.shape(patterns, project, environment, kind, logical) for environment in environments.SIX)
+    return _first((shape for shape in shapes if not shape.fixed), name, reserved)
+
+
+def _first(shapes: Iterable[Shape], name: str, reserved: frozenset[str]) -> Parsed | None:
+    rules = _Rules(LONGEST, reserved)
+    for shape in shapes:
+        pattern = f"{re.escape(shape.before)}({_NAMESPACE}?){re.escape(shape.after)}(?:_({_WORKER}))?"
+        found = re.fullmatch(pattern, name)
+        if found and rules.allow(found[1]):
+            return Parsed(shape.environment, found[1], found[2] or "")
+    return None
+
+
+def _identity(project: str, environment: Environment) -> str:
+    return f"{project.replace('-', '_')}_{environment}_"
+
+
+def _suffix(worker: str) -> str:
+    if worker and not re.fullmatch(_WORKER, worker):
+        raise UsageError(f"{worker!r} is not a worker", hint="workers are gw0 to gw999, as pytest-xdist calls them")
+    return f"_{worker}" if worker else ""
+
+
+def project_name(text: str) -> str:
+    """A project's name as every other name uses it: `-` is written `_`, so that both spellings are one project."""
+    name = text.replace("-", "_")
+    taken = name in _TAKEN or name.startswith("pg_")
+    if _PROJECT.fullmatch(name) and not taken:
+        return name
+    words = _words(text).lstrip("0123456789_")
+    suggestion = f"{words or 'my'}_app" if taken or not words else words
+    raise ConfigError(
+        f"{text!r} cannot be a project's name",
+        cause="PostgreSQL keeps it for itself" if taken else "it must be words of a-z and 0-9, a letter first",
+        hint=f'for example: project = "{suggestion.removeprefix("pg_")}"',
+    )
+
+
+def bucket_name(text: str) -> str:
+    """A logical bucket's name, which must be legal as it stands: the primary checkout uses it bare."""
+    name = text.replace("_", "-")
+    if _BUCKET.fullmatch(name) and not name.startswith(_AMAZON) and len(name) >= 3:
+        return text
+    words = _words(text).replace("_", "-")
+    suggestion = f"{words or 'my'}-files" if len(words) < 3 or words.startswith(_AMAZON) else words
+    raise ConfigError(
+        f"{text!r} cannot be a bucket's name",
+        cause="it must be words of a-z and 0-9 with single '-' between them, three characters at least",
+        hint=f'for example: buckets = ["{suggestion}"]',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """How long a namespace may be, and which words it may not begin with."""
+
+    limit: int
+    reserved: frozenset[str]
+
+    def allow(self, name: str) -> bool:
+        """Whether this is a namespace: its names fit, and each parses back to it alone."""
+        return (
+            len(name) <= self.limit
+            and _WELL_FORMED.fullmatch(name) is not None
+            and _TAIL.search(name) is None
+            and name.split("_")[0] not in self.reserved
+        )
+
+    def explicit(self, branch: str, workspace: str) -> str:
+        """The plain form of what a person chose, or its digest where the plain form could be another's.
+
+        A workspace of several words gets the digest, so that `a_b` + `c` (plain `a_b_c`) and `a` + `b_c` differ.
+        Otherwise the gap between the two variables counts as a separator: `a` + `b` is the same namespace as `a_b`.
+        """
+        plain = "_".join(_folded(part) for part in (branch, workspace) if part)
+        ours = (branch + workspace).isascii() and self.allow(plain) and "_" not in _folded(workspace)
+        if ours and not _DERIVED.search(plain):
+            return plain
+        return self.digested(f"{branch} {workspace}", "explicit", branch, workspace)
+
+    def digested(self, text: str, *identity: str, default: bool = False) -> str:
+        """What is readable of `text`, cut to fit, and eight hex digits of everything in `identity`."""
+        digest = sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        words = _words(text) or "branch"
+        refused = self.reserved if default else self.reserved | {"default"}
+        prefixes = ("", "branch_", *(f"b{number}_" for number in range(len(refused) + 1)))
+        cut = ((prefix + words)[: self.limit - 9].rstrip("_") for prefix in prefixes)
+        return next(f"{slug}_{digest}" for slug in cut if slug.split("_")[0] not in refused)
+
+
+_NAMESPACE = "[a-z0-9]+(?:_[a-z0-9]+)*"
+_WELL_FORMED = re.compile(_NAMESPACE)
+_WORKER = "gw(?:0|[1-9][0-9]{0,2})"
+_PROJECT = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_TAKEN = ("postgres", "template0", "template1", "pg")
+_BUCKET = re.compile("[a-z0-9]+(?:-[a-z0-9]+)*")
+_AMAZON = ("xn-", "sthree-", "amzn-s3-demo-")
+_TAIL = re.compile("(?:^|_)(?:gw[0-9]+|s3alias)$|_master$")
+"""Endings that read as a pytest-xdist worker, or that Amazon keeps for itself."""
+_DERIVED = re.compile("^default_|_[0-9a-f]{8}$")
+"""Forms that a digest gives; a person's own name must not come to one of them."""
+
+
+def _folded(text: str) -> str:
+    return text.lower().replace("-", "_").replace("/", "_")
+
+
+def _words(text: str) -> str:
+    """The readable part of any text, as words of `a-z0-9`."""
+    if not text.isascii():
+        import unicodedata
+
+        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
