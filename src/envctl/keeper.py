@@ -244,7 +244,7 @@ class Family:
         import psutil
 
         try:
-            return one.uids().real == os.getuid() and one.environ().get(MARK) == self.mark[MARK]
+            return bool(one.uids().real == os.getuid() and one.environ().get(MARK) == self.mark[MARK])
         except (psutil.Error, OSError):
             return False
 
@@ -275,7 +275,7 @@ def _become(what: Mapping[str, Any], env: Mapping[str, str], parent: int, failur
         os.chdir(place)
         place = what["argv"][0]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WITNESSED)
-        os.execvpe(place, what["argv"], env)
+        os.execvpe(place, what["argv"], env)  # noqa: S606
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error)
         os.write(failure, json.dumps({"path": place, "cause": cause}).encode())
@@ -310,7 +310,7 @@ def _lives(one: psutil.Process) -> bool:
     import psutil
 
     try:
-        return one.status() != psutil.STATUS_ZOMBIE
+        return bool(one.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

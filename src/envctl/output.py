@@ -1,0 +1,158 @@
+"""The edge's voice: answers on stdout, talk on stderr, one JSON document where it is asked for."""
+
+from __future__ import annotations
+
+import json as _json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from envctl.errors import EnvctlError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from envctl.render import View
+
+VERSION = 1
+"""The version of the JSON document's frame."""
+RED, YELLOW, BOLD, PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
+
+
+class Output:
+    """Says things the way the global flags want it. Its methods may be called from any thread."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.verbose = verbose
+        self._lock = threading.RLock()
+        self._live: Status | None = None
+        self._answered = False
+
+    def say(self, line: str) -> None:
+        """A line about what is being done."""
+        if self.quiet:
+            return
+        with self._lock:
+            if self._live is None:
+                write(sys.stderr, line)
+            else:
+                self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def detail(self, line: str) -> None:
+        """A line for those who asked for more."""
+        if self.verbose:
+            self.say(line)
+
+    def warn(self, text: str) -> None:
+        """Something that is probably not as the person thinks."""
+        self.say(f"{styled('warning:', YELLOW, sys.stderr)} {text}")
+
+    def line(self, text: str) -> None:
+        """One line of an answer that comes line by line."""
+        write(sys.stdout, text)
+
+    @contextmanager
+    def progress(self, text: str) -> Iterator[None]:
+        """Show that something is going on, and in the end how long it took."""
+        start = time.monotonic()
+        how = "failed after"
+        try:
+            with self._spinning(text) if self._may_spin() else self._announced(text):
+                yield
+            how = "done in"
+        finally:
+            self.say(f"{text} {how} {time.monotonic() - start:.1f} s")
+
+    def result(self, command: str, data: Mapping[str, Any], text: str | View = "", *, exit_code: int = 0) -> None:
+        """The answer: the data under --json, else the text or the view of it."""
+        if self.json:
+            self._document(command, "partial" if exit_code else "ok", exit_code, data, [])
+        elif isinstance(text, str):
+            if text:
+                write(sys.stdout, text.removesuffix("\n"))
+        else:
+            text.show(sys.stdout)
+
+    def fail(self, command: str, error: EnvctlError) -> int:
+        """Tell what went wrong, and return the exit code that says so too."""
+        with self._lock:
+            write(sys.stderr, explained(error))
+        if self.json:
+            told = {"code": error.code, "message": error.message, "cause": error.cause, "hint": error.hint}
+            self._document(command, "error", error.exit_code, {}, [told])
+        return error.exit_code
+
+    def _document(
+        self,
+        command: str,
+        status: Literal["ok", "partial", "error"],
+        exit_code: int,
+        data: Mapping[str, Any],
+        errors: list[dict[str, str]],
+    ) -> None:
+        if self._answered:
+            return  # One document it is; what failed after the answer stands on stderr.
+        self._answered = True
+        frame = {"envctl": VERSION, "command": command, "status": status, "exit_code": exit_code}
+        write(sys.stdout, _json.dumps({**frame, "data": data, "errors": errors}, indent=2, default=str))
+
+    def _may_spin(self) -> bool:
+        return not self.quiet and self._live is None and animated(sys.stderr)
+
+    @contextmanager
+    def _spinning(self, text: str) -> Iterator[None]:
+        from rich.console import Console
+
+        with Console(stderr=True, highlight=False).status(text, spinner="dots") as live:
+            self._live = live
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._live = None
+
+    @contextmanager
+    def _announced(self, text: str) -> Iterator[None]:
+        self.say(f"{text} …")
+        yield
+
+
+def explained(error: EnvctlError) -> str:
+    """An error as a person reads it: what, why, and what to do next."""
+    lines = [f"{styled('error:', RED, sys.stderr)} {error.message}"]
+    lines += [f"  {line}" for line in error.cause.splitlines()]
+    if error.hint:
+        first, *more = error.hint.splitlines()
+        lines += [f"  {styled('hint:', BOLD, sys.stderr)} {first}", *(f"        {line}" for line in more)]
+    return "\n".join(lines)
+
+
+def write(stream: TextIO, line: str) -> None:
+    """One line, at once; what the stream cannot encode is shown escaped rather than lost."""
+    try:
+        stream.write(line + "\n")
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def styled(text: str, style: str, stream: TextIO) -> str:
+    """The text in that style, where the stream shows styles."""
+    return f"{style}{text}{PLAIN}" if colored(stream) else text
+
+
+def colored(stream: TextIO) -> bool:
+    """Whether to use colours there: on a terminal that can, unless NO_COLOR is set."""
+    return animated(stream) and not os.environ.get("NO_COLOR")
+
+
+def animated(stream: TextIO) -> bool:
+    """Whether what is written there may move."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")

@@ -1,0 +1,212 @@
+"""Plain data as tables and screens. The only importer of rich beside the spinner, and only once something is shown."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TextIO
+
+from envctl import output
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+P = ParamSpec("P")
+ENDLESS = 10_000
+"""The width of what is not a screen: nothing is wrapped or cut in a pipe."""
+SHADES = ("36", "33", "32", "35", "34", "31")
+
+
+class Finding(Protocol):
+    """What a check of `doctor` found."""
+
+    @property
+    def check(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Something to look at, not built before somebody looks."""
+
+    build: Callable[[], RenderableType]
+
+    def show(self, stream: TextIO) -> None:
+        """Print it as the stream deserves: with colours and its width on a terminal, plain elsewhere."""
+        from rich.console import Console
+
+        if stream.isatty():
+            Console(file=stream, highlight=False, no_color=not output.colored(stream)).print(self.build())
+        else:
+            output.write(stream, self.text())
+
+    def text(self) -> str:
+        """It without colours, as wide as it likes."""
+        from rich.console import Console
+
+        page = io.StringIO()
+        Console(file=page, width=ENDLESS, highlight=False, color_system=None, force_terminal=False).print(self.build())
+        return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
+
+def later(build: Callable[P, RenderableType]) -> Callable[P, View]:
+    """Make a view of a function that builds a renderable."""
+
+    @wraps(build)
+    def view(*args: P.args, **kwargs: P.kwargs) -> View:
+        return View(lambda: build(*args, **kwargs))
+
+    return view
+
+
+@later
+def sandbox_summary(data: Mapping[str, Any]) -> RenderableType:
+    """What `dev up` made ready."""
+    from rich.console import Group
+
+    rows = [(name, data["servers"].get(name, ""), _named(data["resources"], name)) for name in data["servers"]]
+    lines: list[RenderableType] = [
+        _text(f"{data['namespace']} ready ({data['environment']}, {data['engine']})"),
+        _table(("service", "address", "yours"), rows),
+    ]
+    if data["processes"]:
+        ports = ", ".join(f"{name} {port}" for name, port in data["processes"].items())
+        lines.append(_text(f"ports for processes: {ports}"))
+    lines.append(_text(f'variables: {", ".join(data["variables"])}\n  eval "$(envctl env)"'))
+    return Group(*lines)
+
+
+@later
+def status_screen(data: Mapping[str, Any]) -> RenderableType:
+    """What `dev status` saw."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = [_text(f"{data['project']} · {data['namespace']} · engine {data['engine']}")]
+    for title, table in _status_tables(data):
+        parts += [_text(""), table if table is not None else _text(f"no {title}", "dim")]
+    return Group(*parts)
+
+
+@later
+def settings_table(described: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """Every setting, its value and where it came from."""
+    rows = [(key, _value(one["value"]), one["source"]) for key, one in described.items()]
+    return _table(("setting", "value", "from"), rows)
+
+
+@later
+def findings_table(findings: Iterable[Finding]) -> RenderableType:
+    """What `doctor` found, the remedies below what they are for."""
+    from rich.console import Group
+    from rich.table import Table
+
+    marks = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("problem", "bold red")}
+    table = Table.grid(padding=(0, 2))
+    counted = dict.fromkeys(marks, 0)
+    for one in findings:
+        counted[one.level] += 1
+        table.add_row(_text(*marks[one.level]), _text(one.check), _text(one.message))
+        if one.remedy:
+            table.add_row("", "", _text(f"→ {one.remedy}", "bold"))
+    summary = f"{counted['problem']} problems, {counted['warning']} warnings, {counted['ok']} ok"
+    return Group(table, _text(""), _text(summary))
+
+
+def live(build: Callable[[], View], *, pause: Callable[[], None]) -> None:
+    """Keep a view on the screen, built anew after each pause, until Ctrl-C."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if not output.animated(sys.stdout):
+        while True:
+            build().show(sys.stdout)
+            pause()
+    console = Console(highlight=False, no_color=not output.colored(sys.stdout))
+    with Live(console=console, screen=True, auto_refresh=False) as screen:
+        while True:
+            screen.update(build().build(), refresh=True)
+            pause()
+
+
+def prefixed(voice: output.Output, names: Sequence[str] = ()) -> Callable[[str, str], None]:
+    """A writer that puts a process's name before each of its lines, each name in a colour of its own."""
+    shades = itertools.cycle(SHADES)
+    seen: dict[str, str] = {}
+    width = max((len(name) for name in names), default=0)
+
+    def write(name: str, line: str) -> None:
+        nonlocal width
+        if name not in seen:
+            seen[name] = next(shades)
+            width = max(width, len(name))
+        label = output.styled(f"{name:<{width}} |", f"\x1b[{seen[name]}m", sys.stdout)
+        # A colour that a line leaves on would run into the next process's.
+        voice.line(f"{label} {line}{output.PLAIN if chr(27) in line else ''}")
+
+    return write
+
+
+def size(count: int | None) -> str:
+    """A number of bytes for people."""
+    if count is None:
+        return ""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table | None]]:
+    servers = [(o["service"], _state(o["state"]), o["address"], o["pid"] or "", o["detail"]) for o in data["servers"]]
+    yield "servers", _table(("server", "state", "address", "pid", ""), servers)
+    leases = [(o["kind"], o["namespace"], o["command"], o["pid"] or "", o["since"]) for o in data["leases"]]
+    yield "leases", _table(("lease", "namespace", "command", "pid", "since"), leases)
+    resources = [(o["kind"], o["name"], size(o["bytes"])) for o in data["resources"]]
+    yield "resources of this namespace", _table(("resource", "name", "size"), resources)
+    others = [(o["namespace"], o["branch"], o["path"], "" if o["there"] else "gone") for o in data["others"]]
+    yield "other namespaces", _table(("namespace", "branch", "checkout", ""), others)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """A table without lines, or None where there is nothing in it."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if not isinstance(cell, str | int) else _text(str(cell)) for cell in row))
+    return table if table.row_count else None
+
+
+def _state(word: str) -> Any:
+    return _text(word, {"running": "green", "starting": "yellow"}.get(word, "bold red"))
+
+
+def _text(text: str, style: str = "") -> Any:
+    """Text as it is: what a person named is never markup."""
+    from rich.text import Text
+
+    return Text(text, style=style)
+
+
+def _named(resources: Iterable[Mapping[str, Any]], service: str) -> str:
+    return ", ".join(f"{one['kind']} {one['name']}" for one in resources if one["service"] == service)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)
