@@ -21,7 +21,7 @@ class Root:
     """Adds folders, files and links, each once; the first one of a name stays."""
 
     def __init__(self, out: IO[bytes]) -> None:
-        self._tar = tarfile.open(fileobj=out, mode="w")
+        self._tar = tarfile.open(fileobj=out, mode="w")  # noqa: SIM115
         self._seen = {"/"}
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ def base(root: Root, busybox: Path, user: str = "", number: int = 0) -> None:
     for applet in sorted(set(applets) - NOT_APPLETS):
         root.link(f"/bin/{applet}", "busybox")
     root.link("/usr/bin/env", "/bin/busybox")
-    root.folder("/tmp", mode=0o1777)
+    root.folder("/tmp", mode=0o1777)  # noqa: S108
     root.folder("/root", mode=0o700)
     accounts = [("root", 0)] + ([(user, number)] if user else [])
     root.file("/etc/passwd", "".join(f"{n}:x:{i}:{i}::/:/bin/sh\n" for n, i in accounts).encode())

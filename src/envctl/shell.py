@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -81,6 +81,19 @@ def detach(
     process = spawn(command, log=log, keep=keep, stdin=stdin)
     process.returncode = 0  # Else Python warns that it still runs, which is what it is for.
     return process.pid
+
+
+def lines(command: Command) -> Iterator[str]:
+    """What it prints, line by line as it comes; it is ended when the reader stops."""
+    process = spawn(command, log=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            yield line.decode(errors="replace").rstrip("\r\n")
+    finally:
+        process.stdout.close()
+        process.terminate()
+        process.wait()
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

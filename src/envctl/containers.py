@@ -1,0 +1,256 @@
+"""docker, podman and the four compose programs: their command lines as values, and which of them is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from envctl import shell
+from envctl.errors import EnvctlError, UnavailableError, UsageError
+from envctl.model import Command
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+RuntimeName = Literal["docker compose", "podman compose", "podman-compose", "docker-compose"]
+
+DAEMON_DOWN = (
+    "cannot connect to the docker daemon",
+    "failed to connect to the docker api",
+    "is the docker daemon running",
+    "error during connect",
+    "cannot connect to podman",
+    "unable to connect to podman",
+)
+DAEMON_DENIED = ("permission denied while trying to connect",)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One way to run compose files: the compose program, and the engine's own command line beside it."""
+
+    name: RuntimeName
+    compose: tuple[str, ...]
+    cli: str
+
+    @property
+    def podman(self) -> bool:
+        """Podman runs health checks by systemd timers, which not every machine has."""
+        return self.cli == "podman"
+
+    @property
+    def modern(self) -> bool:
+        """Whether it is docker's compose (v2 or later), whichever engine is behind it."""
+        return self.name != "podman-compose"
+
+
+RUNTIMES = (
+    Runtime("docker compose", ("docker", "compose"), "docker"),
+    Runtime("podman compose", ("podman", "compose"), "podman"),
+    Runtime("podman-compose", ("podman-compose",), "podman"),
+    Runtime("docker-compose", ("docker-compose",), "docker"),
+)
+"""In the order in which they are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One compose project: who runs it, its name, its files and what they are read with."""
+
+    runtime: Runtime
+    project: str
+    files: tuple[Path, ...]
+    directory: Path
+    profiles: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def detect(environ: Mapping[str, str] | None = None, preferred: str = "") -> Runtime:
+    """The runtime to use: the asked-for one, or the first that is there. Its engine has answered."""
+    variables = os.environ if environ is None else environ
+    asked = variables.get("ENVCTL_COMPOSE") or preferred
+    found = _asked(asked) if asked else _first()
+    require_daemon(found)
+    return found
+
+
+def named(name: str) -> Runtime:
+    """The runtime of that name, as the configuration or a record has it."""
+    for runtime in RUNTIMES:
+        if runtime.name == name:
+            return runtime
+    known = ", ".join(f'"{runtime.name}"' for runtime in RUNTIMES)
+    raise UsageError(
+        f'there is no compose runtime "{name}"',
+        hint=f"set [compose] runtime or ENVCTL_COMPOSE to one of {known}",
+        code="no_compose",
+    )
+
+
+def require_daemon(runtime: Runtime) -> str:
+    """The version of the engine that answers; an engine that does not is an error of its own."""
+    done = shell.run(server_version(runtime), check=False, seconds=30)
+    if done.code == 0 and done.out.strip():
+        return done.out.strip()
+    raise daemon_error(runtime, done.err or done.out) or UnavailableError(
+        f"{runtime.cli} is there, but its engine does not answer", cause=shell.tail(done.err), code="daemon_down"
+    )
+
+
+def daemon_error(runtime: Runtime, said: str) -> UnavailableError | None:
+    """The error for an engine that is down or closed to this user, if that is what `said` says."""
+    lowered = said.lower()
+    if any(words in lowered for words in DAEMON_DENIED):
+        return UnavailableError(
+            f"this user may not talk to the {runtime.cli} daemon",
+            cause=shell.tail(said, 1),
+            hint="add yourself to its group: sudo usermod -aG docker $USER, then log in again",
+            code="daemon_denied",
+        )
+    if any(words in lowered for words in DAEMON_DOWN):
+        start = "podman machine start" if runtime.podman else "sudo systemctl start docker, or start Docker Desktop"
+        return UnavailableError(
+            f"the {runtime.cli} client is there, but no daemon answers it",
+            cause=shell.tail(said, 1),
+            hint=f"{start}; or use --engine embedded, which needs none",
+            code="daemon_down",
+        )
+    return None
+
+
+def endpoint(runtime: Runtime) -> str:
+    """Where the engine is reached, contexts included; empty for an engine without one."""
+    if runtime.podman:
+        return ""
+    argv = ("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    return shell.run(Command(argv), check=False, seconds=30).out.strip()
+
+
+def published_host(endpoint: str) -> str:
+    """The host on which an engine's published ports are reached from here."""
+    url = urlsplit(endpoint)
+    return (url.hostname or "127.0.0.1") if url.scheme in {"tcp", "ssh", "http", "https"} else "127.0.0.1"
+
+
+def sdk(runtime: Runtime) -> DockerClient:
+    """The Docker SDK's client for the engine that the command line uses; by itself it does not know contexts."""
+    import docker
+
+    return docker.DockerClient(base_url=endpoint(runtime) or None, timeout=30)
+
+
+# Command lines.
+
+
+def server_version(runtime: Runtime) -> Command:
+    """Prints the engine's version."""
+    if runtime.podman:
+        return Command(("podman", "info", "--format", "{{.Version.Version}}"))
+    return Command(("docker", "version", "--format", "{{.Server.Version}}"))
+
+
+def compose_version(runtime: Runtime) -> Command:
+    """Prints the version; fails where the compose program or plugin is missing."""
+    return Command((*runtime.compose, "version", "--short"))
+
+
+def config(stack: Stack) -> Command:
+    """Prints the whole project, merged and interpolated, as JSON; it has every secret in it."""
+    return _compose(stack, "config", "--format", "json")
+
+
+def services(stack: Stack) -> Command:
+    """Prints the names of the project's services."""
+    return _compose(stack, "config", "--services")
+
+
+def hashes(stack: Stack) -> Command:
+    """Prints `service hash` for each service: what a container of it would be labelled with."""
+    return _compose(stack, "config", "--hash", "*")
+
+
+def up(stack: Stack, names: Iterable[str], *, recreate: bool = False) -> Command:
+    """Create and start; a container that is there stays as it is unless it may be recreated."""
+    keep = () if recreate else ("--no-recreate",)
+    return _compose(stack, "up", "-d", *keep, *names)
+
+
+def ps(runtime: Runtime, project: str) -> Command:
+    """Prints the ids of all containers of a compose project, stopped ones too."""
+    label = f"label=com.docker.compose.project={project}"
+    return Command((runtime.cli, "ps", "--all", "--no-trunc", "--quiet", "--filter", label))
+
+
+def publisher(runtime: Runtime, port: int) -> Command:
+    """Prints the names of the containers that publish a port."""
+    return Command((runtime.cli, "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"))
+
+
+def inspect(runtime: Runtime, ids: Iterable[str]) -> Command:
+    """Prints what the engine knows of these containers, as a JSON array."""
+    return Command((runtime.cli, "inspect", "--type", "container", *ids))
+
+
+def image(runtime: Runtime, name: str) -> Command:
+    """Fails where the engine does not have the image."""
+    return Command((runtime.cli, "image", "inspect", "--format", "{{.Id}}", name))
+
+
+def stop(runtime: Runtime, ids: Iterable[str]) -> Command:
+    """Stop containers and keep them, with their data."""
+    return Command((runtime.cli, "stop", *ids))
+
+
+def remove(runtime: Runtime, ids: Iterable[str]) -> Command:
+    """Remove stopped containers; refuses a running one and leaves every volume."""
+    return Command((runtime.cli, "rm", *ids))
+
+
+def logs(runtime: Runtime, container: str, *, follow: bool = False, last: int | None = None) -> Command:
+    """Prints a container's log, oldest line first."""
+    options = (("--follow",) if follow else ()) + (("--tail", str(last)) if last is not None else ())
+    return Command((runtime.cli, "logs", *options, container))
+
+
+def _compose(stack: Stack, *arguments: str) -> Command:
+    files = [word for file in stack.files for word in ("-f", str(file))]
+    profiles = [word for profile in stack.profiles for word in ("--profile", profile)]
+    place = ("--project-directory", str(stack.directory)) if stack.runtime.modern else ()
+    argv = (*stack.runtime.compose, "-p", stack.project, *files, *place, *profiles, *arguments)
+    return Command(argv, env={"COMPOSE_IGNORE_ORPHANS": "1", **stack.environment}, cwd=stack.directory)
+
+
+def _asked(name: str) -> Runtime:
+    runtime = named(name)
+    if not _there(runtime):
+        raise EnvctlError(
+            f"{runtime.name} was asked for and is not installed",
+            hint="install it, or leave [compose] runtime and ENVCTL_COMPOSE away to use what is there",
+            code="no_compose",
+        )
+    return runtime
+
+
+def _first() -> Runtime:
+    for runtime in RUNTIMES:
+        if _there(runtime):
+            return runtime
+    there = " and ".join(cli for cli in ("docker", "podman") if shell.which(cli))
+    raise EnvctlError(
+        "no compose program is installed",
+        cause=f"{there} is there without its compose plugin" if there else "neither docker nor podman is on PATH",
+        hint="install docker-compose-plugin or podman-compose; or use --engine embedded, which needs neither",
+        code="no_compose",
+    )
+
+
+def _there(runtime: Runtime) -> bool:
+    if shell.which(runtime.compose[0]) is None or shell.which(runtime.cli) is None:
+        return False
+    done = shell.run(compose_version(runtime), check=False, seconds=30)
+    major = done.out.strip().lstrip("v").partition(".")[0]
+    return done.code == 0 and (not runtime.modern or not major.isdigit() or int(major) >= 2)

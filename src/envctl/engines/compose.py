@@ -1,0 +1,178 @@
+"""Servers as containers of one compose project that all checkouts share."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from envctl import compose_file, containers, shell, state
+from envctl.compose_file import project_file
+from envctl.containers import Runtime, Stack
+from envctl.engines import compose_drift, compose_errors, compose_seen, compose_wait
+from envctl.engines.base import Record
+from envctl.engines.compose_seen import Seen
+from envctl.engines.compose_wait import Start
+from envctl.errors import UnavailableError
+from envctl.model import Address, Running, ServerSet, Sighting, Talk
+
+__all__ = ["ENGINE", "project_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """`docker compose` and its kin."""
+
+    name: str = "compose"
+
+    def start(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
+        """Start the containers that this project needs and that do not run; running ones stay as they are."""
+        return _start(servers, before, record, talk, recreate=False)
+
+    def recreate(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
+        """The same, but containers that differ from this checkout's file are made anew. Volumes stay."""
+        return _start(servers, before, record, talk, recreate=True)
+
+    def alive(self, running: Running) -> bool:
+        """One connection to each published port."""
+        return running.ready and all(_answers(server.address) for server in running.servers.values())
+
+    def stop(self, running: Running, talk: Talk) -> None:
+        """Stop the containers that we started; they and their volumes stay."""
+        runtime, ours = _runtime(running), set(json.loads(running.detail["started"]))
+        seen = compose_seen.containers_of(runtime, running.detail["project"])
+        going = [one for one in seen.values() if one.service in ours and one.running]
+        if going:
+            talk(f"stopping {', '.join(sorted(one.name for one in going))}")
+            shell.run(containers.stop(runtime, [one.id for one in going]))
+
+    def look(self, running: Running) -> tuple[Sighting, ...]:
+        """One sighting for each service, from the engine."""
+        seen = compose_seen.containers_of(_runtime(running), running.detail["project"])
+        chosen = json.loads(running.detail["services"])
+        return tuple(_sighting(service, seen.get(name)) for service, name in sorted(chosen.items()))
+
+    def logs(self, running: Running, service: str, *, follow: bool) -> Iterator[str]:
+        """What the container wrote."""
+        runtime = _runtime(running)
+        name = json.loads(running.detail["services"]).get(service, service)
+        one = compose_seen.containers_of(runtime, running.detail["project"]).get(name)
+        if one is None:
+            raise UnavailableError(
+                f"{service} has no container, so it has no log", hint="envctl dev up", code="container"
+            )
+        yield from shell.lines(containers.logs(runtime, one.id, follow=follow))
+
+    def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
+        """Running containers against this checkout's compose file."""
+        stack = _stack(servers, _runtime(running))
+        chosen = json.loads(running.detail["services"])
+        seen = compose_seen.containers_of(stack.runtime, stack.project)
+        return compose_drift.sentences(stack, chosen, seen)
+
+
+ENGINE = Compose()
+
+
+def _start(servers: ServerSet, before: Running | None, record: Record, talk: Talk, *, recreate: bool) -> Running:
+    runtime = containers.detect(preferred=getattr(servers.options, "runtime", ""))
+    stack = _stack(servers, runtime, write=True)
+    there = compose_file.declared(stack)
+    chosen = compose_file.choose(servers.needs, servers.options, there)
+    job = Start(servers, stack, chosen, there, containers.published_host(containers.endpoint(runtime)))
+    before = _leave_other(before, stack, talk)
+    begun = _begin(job, before)
+    record(begun)
+    _up(job, talk, recreate=recreate)
+    return replace(begun, servers=compose_wait.until_ready(job, talk), ready=True)
+
+
+def _stack(servers: ServerSet, runtime: Runtime, *, write: bool = False) -> Stack:
+    """The project's own files, or the file that envctl keeps in the set's home."""
+    options = servers.options
+    name = getattr(options, "project", "") or servers.project.replace("_", "-")
+    profiles = tuple(getattr(options, "profiles", ()))
+    own = project_file(options, servers.checkout)
+    if own is not None:
+        return Stack(runtime, name, compose_file.with_override(own, options), servers.checkout, profiles)
+    made = servers.home / "compose.yaml"
+    if write:
+        state.folder(servers.home)
+        made.write_text(compose_file.generate(servers.project, servers.needs))
+    environment = {compose_file.PASSWORD: _password(servers)}
+    return Stack(runtime, name, (made,), servers.home, environment=environment)
+
+
+def _password(servers: ServerSet) -> str:
+    """One for the set, for as long as its volumes may live; kept apart from the record, which ends with a stop."""
+    file = servers.home / "compose-password.json"
+    kept = state.read(file)
+    if kept is None:
+        kept = {"password": secrets.token_urlsafe(24)}
+        state.write(file, kept)
+    return str(kept["password"])
+
+
+def _leave_other(before: Running | None, stack: Stack, talk: Talk) -> Running | None:
+    """Stop what an earlier configuration started under another name: nobody would look for it there again."""
+    if before is None or before.engine != "compose":
+        return None
+    if (before.detail["project"], before.detail["runtime"]) == (stack.project, stack.runtime.name):
+        return before
+    ENGINE.stop(before, talk)
+    return None
+
+
+def _begin(job: Start, before: Running | None) -> Running:
+    """The record from which everything that we are about to start can be stopped."""
+    seen = compose_seen.containers_of(job.stack.runtime, job.stack.project)
+    ours = set(json.loads(before.detail["started"])) if before else set()
+    fresh = {name for name in job.with_others if name not in seen or not seen[name].running}
+    detail = {
+        "runtime": job.stack.runtime.name,
+        "project": job.stack.project,
+        "files": json.dumps([str(file) for file in job.stack.files]),
+        "services": json.dumps(dict(job.chosen)),
+        "started": json.dumps(sorted(ours | fresh)),
+    }
+    return Running("compose", before.servers if before else {}, ready=False, detail=detail)
+
+
+def _up(job: Start, talk: Talk, *, recreate: bool) -> None:
+    stack = job.stack
+    seen = compose_seen.containers_of(stack.runtime, stack.project)
+    stuck = [one.id for name, one in seen.items() if name in job.with_others and one.never_ran]
+    if stuck:
+        # One that could not start keeps the port or mount that it failed on, whatever the file says since.
+        shell.run(containers.remove(stack.runtime, stuck), check=False)
+    for image in sorted({one.image for name, one in job.there.items() if name in job.with_others and one.image}):
+        if shell.run(containers.image(stack.runtime, image), check=False).code != 0:
+            talk(f"pulling {image}")
+    talk(f"starting {', '.join(sorted(job.chosen.values()))} of {stack.project} with {stack.runtime.name}")
+    done = shell.run(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate), check=False)
+    if done.code != 0:
+        raise compose_errors.from_up(stack, done)
+
+
+def _sighting(service: str, one: Seen | None) -> Sighting:
+    if one is None:
+        return Sighting(service, "stopped", "no container")
+    if one.status == "running":
+        if one.health == "unhealthy":
+            return Sighting(service, "unhealthy", one.name, one.pid)
+        return Sighting(service, "starting" if one.health == "starting" else "running", one.name, one.pid)
+    return Sighting(service, "starting" if one.status == "restarting" else "stopped", f"{one.name}: {one.state}")
+
+
+def _runtime(running: Running) -> Runtime:
+    return containers.named(running.detail["runtime"])
+
+
+def _answers(address: Address) -> bool:
+    try:
+        with socket.create_connection((address.host, address.port), timeout=1):
+            return True
+    except OSError:
+        return False
