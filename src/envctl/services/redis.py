@@ -1,0 +1,214 @@
+"""Redis and Valkey: a database number for each namespace (or worker), and a login that can reach no other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import quote
+
+from envctl.errors import EnvctlError, UnavailableError
+from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.services import redis_registry as registry
+from envctl.services import redis_server as server
+from envctl.services.base import not_ours, same_claimant, same_record
+from envctl.settings import setting
+
+COMMON = ("+@all", "-@admin", "-@dangerous", "+info", "+keys", "+restore", "-move", "-swapdb")
+"""What an application may run: everything but what reaches beyond its own keys."""
+FINE = ("+sort_ro", "-script|flush", "-script|kill", "-function|flush", "-function|delete", "-function|restore")
+"""Rules that only newer servers can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`[services.redis]`."""
+
+    isolation: Literal["number", "prefix"] = setting(
+        "A database number for each namespace, or one database with a key prefix for each.", default="number"
+    )
+    databases: int = setting("How many database numbers a server that envctl starts has.", default=10_000)
+    image: str = setting("The image of a server that runs as a container.", default="valkey/valkey:9")
+
+
+class Redis:
+    """A record in the server's own registry allots the number: record and creation are one step."""
+
+    name = "redis"
+    settings: type[Any] = Settings
+    exports: Mapping[str, str] = {"REDIS_URL": "{redis.url}"}
+
+    def program(self, settings: Settings) -> Program:
+        """Valkey from its wheel."""
+        return server.program()
+
+    def init(self, settings: Settings, place: Place) -> tuple[Command, ...]:
+        """An empty folder is all that it needs."""
+        return ()
+
+    def serve(self, settings: Settings, place: Place) -> Command:
+        """The configuration goes by stdin, so that the password stands in no argument."""
+        return server.serve(place, settings.databases)
+
+    def container(self, settings: Settings) -> Container:
+        """The official image's entry point, fed the same way."""
+        return server.container(settings.image, settings.databases)
+
+    def adopt(self, seen: Observed) -> Address | None:
+        """A running redis or valkey container."""
+        return server.adopt(seen)
+
+    def external(self, url: str) -> Address:
+        """`redis://user:password@host:port/number`, or `rediss://` for TLS."""
+        return server.external(url)
+
+    def check(self, address: Address) -> str:
+        """One INFO with the administrator's password."""
+        with connected(address) as client:
+            facts = client.info("server")
+        return str(facts.get("valkey_version") or facts["redis_version"])
+
+    def logical_names(self, settings: Settings) -> tuple[tuple[str, str], ...]:
+        """None: a claim's identity is its name here."""
+        return ()
+
+    def placeholders(self, settings: Settings) -> tuple[str, ...]:
+        """The whole URL, and its parts."""
+        return ("url", "host", "port", "number", "user", "password", "prefix")
+
+    def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
+        """Allot a number (or the one allotted before), then let the claim's login into that one only."""
+        with connected(address) as client:
+            entry, created = registry.allot(client, settings.isolation, claim)
+            if entry is None:
+                raise _exhausted(address, claim.identity)
+            if not same_claimant(entry.owner, claim.owner):
+                raise not_ours(f"redis database {claim.identity}", entry.owner)
+            scoped = _login(client, entry, claim.secret)
+        user, password = (claim.identity, claim.secret) if scoped else (address.user, address.password)
+        return Access((_resource(entry),), _values(address, entry, user, password), created)
+
+    def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
+        """Swap the record for one with these notes, if it is still the one that the caller saw."""
+        with connected(address) as client:
+            entry = _entry_of(client, resource)
+            if entry is None or entry.owner is None:
+                raise not_ours(f"redis database {resource.name}", None)
+            if not registry.rewrite(client, entry, replace(entry.owner, notes=dict(notes))):
+                raise UnavailableError(f"the record of {resource.name} changed meanwhile", hint="try again")
+
+    def drop(self, address: Address, resource: Resource) -> None:
+        """The login goes first, so that nobody writes; then, in one step, the data and the record that names them."""
+        with connected(address) as client:
+            entry = _entry_of(client, resource)
+            if entry is None:
+                return
+            with suppress(_response_error()):
+                client.execute_command("ACL", "DELUSER", entry.identity)
+            if entry.kind == "prefix":
+                _unlink(client, entry.prefix)
+            registry.release(client, entry)
+
+    def list(self, address: Address, project: str) -> list[Resource]:
+        """Every allotted number of the project, and those whose record cannot be read."""
+        with connected(address) as client:
+            entries = registry.entries(client)
+        return [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
+
+
+SERVICE = Redis()
+
+
+@contextmanager
+def connected(address: Address) -> Iterator[Any]:
+    """An administrator's connection; a server that does not answer is told in one error."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    client = redis.Redis(
+        host=address.host,
+        port=address.port,
+        username=address.user or None,
+        password=address.password or None,
+        db=int(address.options.get("number", "0")),
+        ssl=address.options.get("secure") == "true",
+        decode_responses=True,
+        socket_connect_timeout=3,
+        socket_timeout=30,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        with client:
+            yield client
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise UnavailableError(f"redis at {address.host}:{address.port} does not answer", cause=str(error)) from error
+
+
+def _response_error() -> type[Exception]:
+    import redis
+
+    return redis.ResponseError
+
+
+def _entry_of(client: Any, resource: Resource) -> registry.Entry | None:
+    """The entry as it stands now, None where it is gone; refuses one that is not what the caller saw."""
+    entry = registry.find(client, resource.name)
+    if entry is not None and not same_record(entry.owner, resource.owner):
+        raise not_ours(f"redis database {resource.name}", entry.owner)
+    return entry
+
+
+def _login(client: Any, entry: registry.Entry, secret: str) -> bool:
+    """Make the login as narrow as this server can: bound to its number, else without what reaches others."""
+    password = "#" + hashlib.sha256(secret.encode()).hexdigest()
+    scope: tuple[str, ...] = ("~*", "&*", "+flushdb", "+sort")
+    if entry.kind == "prefix":
+        scope = (f"~{entry.prefix}*", f"&{entry.prefix}*")
+    common, own = ("reset", "on", password, *COMMON), f"db={entry.number}"
+    for rules in ((*common, *scope, *FINE, own), (*common, *scope, *FINE), (*common, *scope)):
+        with suppress(_response_error()):
+            client.execute_command("ACL", "SETUSER", entry.identity, *rules)
+            return True
+    return False
+
+
+def _unlink(client: Any, prefix: str) -> None:
+    """Remove the keys of one prefix; identities have no character that means something in a pattern."""
+    batch: list[str] = []
+    for key in client.scan_iter(match=f"{registry.literal(prefix)}*", count=1000):
+        batch.append(key)
+        if len(batch) == 500:
+            client.unlink(*batch)
+            batch.clear()
+    if batch:
+        client.unlink(*batch)
+
+
+def _resource(entry: registry.Entry) -> Resource:
+    return Resource("redis", entry.kind, entry.identity, entry.owner)
+
+
+def _values(address: Address, entry: registry.Entry, user: str, password: str) -> dict[str, str]:
+    scheme = "rediss" if address.options.get("secure") == "true" else "redis"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    return {
+        "url": f"{scheme}://{login}{address.host}:{address.port}/{entry.number}",
+        "host": address.host,
+        "port": str(address.port),
+        "number": str(entry.number),
+        "user": user,
+        "password": password,
+        "prefix": entry.prefix,
+    }
+
+
+def _exhausted(address: Address, identity: str) -> EnvctlError:
+    return EnvctlError(
+        f"there is no free redis database for {identity}",
+        cause=f"every number of {address.host}:{address.port} is allotted or holds somebody else's data",
+        hint='run `envctl clean`, raise `databases` in [services.redis], or set isolation = "prefix" there',
+        code="exhausted",
+    )

@@ -1,0 +1,121 @@
+"""Who has which database number: one hash inside the server, changed by scripts that the server runs in one step."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from envctl import owners
+from envctl.model import Claim, Owner
+
+HASH = "envctl:registry"
+"""Maps an identity to `KIND:NUMBER RECORD`, in the administrator's own database."""
+
+ALLOT = """
+local found = redis.call('HGET', KEYS[1], ARGV[1])
+if found then return {0, found} end
+local home, number = tonumber(ARGV[4]), tonumber(ARGV[4])
+if ARGV[2] == 'number' then
+  local taken = {}
+  for _, entry in ipairs(redis.call('HVALS', KEYS[1])) do
+    local one = string.match(entry, '^number:(%d+) ')
+    if one then taken[tonumber(one)] = true end
+  end
+  number = 0
+  repeat
+    number = number + 1
+    local free = number ~= home and not taken[number]
+    if free then
+      if redis.pcall('SELECT', number).err then return {-1, ''} end
+      free = redis.call('DBSIZE') == 0
+    end
+  until free
+  redis.call('SELECT', home)
+end
+local entry = ARGV[2] .. ':' .. number .. ' ' .. ARGV[3]
+redis.call('HSET', KEYS[1], ARGV[1], entry)
+return {1, entry}
+"""
+"""Idempotent. The lowest number that is neither allotted nor holds a key; a stranger's data is stepped over."""
+
+RELEASE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local number = string.match(ARGV[2], '^number:(%d+) ')
+if number then
+  redis.call('SELECT', number)
+  redis.call('FLUSHDB')
+  redis.call('SELECT', ARGV[3])
+end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
+
+REWRITE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One allotment as the registry holds it."""
+
+    identity: str
+    kind: Literal["number", "prefix"]
+    number: int
+    owner: Owner | None
+    text: str
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of this identity may begin with; they must where the database is shared."""
+        return f"{self.identity}:"
+
+
+def allot(client: Any, kind: Literal["number", "prefix"], claim: Claim) -> tuple[Entry | None, bool]:
+    """The claim's entry and whether it is new; None when the numbers have run out."""
+    record = owners.to_text(claim.owner)
+    made, text = client.eval(ALLOT, 1, HASH, claim.identity, kind, record, _home(client))
+    return (None if made < 0 else parse(claim.identity, text)), made == 1
+
+
+def find(client: Any, identity: str) -> Entry | None:
+    """The identity's entry, if there is one."""
+    text = client.hget(HASH, identity)
+    return None if text is None else parse(identity, text)
+
+
+def entries(client: Any) -> list[Entry]:
+    """All of them, of all projects."""
+    return [parse(identity, text) for identity, text in sorted(client.hgetall(HASH).items())]
+
+
+def rewrite(client: Any, entry: Entry, owner: Owner) -> bool:
+    """Replace the record; False when somebody changed the entry in between."""
+    text = f"{entry.kind}:{entry.number} {owners.to_text(owner)}"
+    return bool(client.eval(REWRITE, 1, HASH, entry.identity, entry.text, text))
+
+
+def release(client: Any, entry: Entry) -> None:
+    """Empty the number and forget it, unless somebody changed the entry in between."""
+    client.eval(RELEASE, 1, HASH, entry.identity, entry.text, _home(client))
+
+
+def parse(identity: str, text: str) -> Entry:
+    """An entry from its text; what cannot be read has no owner, and so is never dropped."""
+    found = re.match(r"(number|prefix):(\d+) ", text)
+    if not found:
+        return Entry(identity, "number", 0, None, text)
+    kind = cast(Literal["number", "prefix"], found[1])
+    return Entry(identity, kind, int(found[2]), owners.from_text(text[found.end() :]), text)
+
+
+def literal(text: str) -> str:
+    """The text as a pattern that matches nothing else."""
+    return re.sub(r"([*?\[\]\\^-])", r"\\\1", text)
+
+
+def _home(client: Any) -> int:
+    """The database of the administrator's connection, where the registry is kept and which is never allotted."""
+    return int(client.get_connection_kwargs().get("db", 0))
