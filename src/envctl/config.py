@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from envctl import toml_lines, variables
+from envctl import environments, toml_lines, variables
+from envctl.description import describe
 from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process
+from envctl.environments import SIX, Patterns
 from envctl.errors import ConfigError
-from envctl.masking import masked
 from envctl.model import Environment
 from envctl.toml_lines import KeyPath, Source
 from envctl.toml_values import Reader, variable_of
@@ -35,7 +36,7 @@ class Config:
     idle: float
     default_branch: str
     services: Mapping[str, Any]
-    names: Mapping[str, str]
+    names: Patterns
     dev: Dev
     compose: Compose
     external: Mapping[str, str] = field(repr=False)
@@ -58,8 +59,8 @@ class Config:
             if asked is not None and not _from_outside(origins.get(key, "")):
                 changed[key] = asked
                 origins[key] = origins.get(f"environments.{environment}.{key}", FILE)
-        if environment == "ci" and origins.get("engine") == "default":
-            changed["engine"] = "external"
+        if origins.get("engine") == "default":
+            changed["engine"] = SIX[environment].engine
         overlay = self.overlays.get(environment, {})
         for variable in overlay:
             origins[f"variables.{variable}"] = origins.get(f"variables.{environment}.{variable}", FILE)
@@ -76,7 +77,8 @@ class Config:
 class Exporter(Protocol):
     """What `exported` needs of a service."""
 
-    exports: Mapping[str, str]
+    @property
+    def exports(self) -> Mapping[str, str]: ...
 
 
 def find(start: Path) -> tuple[Path, Path]:
@@ -114,6 +116,7 @@ def load(
         root=file.parent,
         file=file,
         services=services,
+        names=_patterns(reader, document.names, document.project),
         external=_external(reader, document.external, kinds, environ),
         variables=common,
         overlays=overlays,
@@ -126,42 +129,7 @@ def load(
     return config
 
 
-_AS_WRITTEN = ("project", "engine", "idle", "default_branch", "names", "dev", "compose", "environments")
-
-
-def describe(config: Config, environment: Environment) -> dict[str, dict[str, Any]]:
-    """Every key as one environment resolves it: its value, secrets masked, and where it came from."""
-    config = config.for_environment(environment)
-    skipped = {"root", "file", "overlays", "lists_variables", "environments", "environment", "origins"}
-    found: dict[str, dict[str, Any]] = {}
-    for one in fields(config):
-        if one.name not in skipped:
-            _describe(found, one.name, getattr(config, one.name), config.origins)
-    return found
-
-
-def _describe(found: dict[str, dict[str, Any]], key: str, value: Any, origins: Mapping[str, str]) -> None:
-    """One value into the table, its parts where it has some that came from somewhere."""
-    if is_dataclass(value) and key not in origins:
-        value = {one.name: getattr(value, one.name) for one in fields(value)}
-    if isinstance(value, Mapping) and value:
-        for word, item in value.items():
-            _describe(found, f"{key}.{word}", item, origins)
-        return
-    found[key] = {"value": _plain(value, key), "source": origins.get(key, "default")}
-
-
-def _plain(value: Any, key: str) -> Any:
-    """A value as JSON has it."""
-    if isinstance(value, Duration):
-        return str(value)
-    if isinstance(value, str):
-        return masked(value, key)
-    if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name), f"{key}.{one.name}") for one in fields(value)}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item, key) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+_AS_WRITTEN = ("project", "engine", "idle", "default_branch", "dev", "compose", "environments")
 
 
 def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:
@@ -173,6 +141,18 @@ def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:
         data = {**source.data, "engine": engine_flag}
         return replace(source, environ=heard, data=data, given={("engine",): "flag"})
     return replace(source, environ=heard)
+
+
+def _patterns(reader: Reader, names: Any, project: str) -> Patterns:
+    """The name patterns, refused where two environments would come to the same name."""
+    database, bucket = ({one: getattr(names, f"{one}_{kind}") for one in SIX} for kind in ("database", "bucket"))
+    patterns = Patterns(database, bucket)
+    try:
+        environments.check(patterns, project, ())
+    except ConfigError as error:
+        where = reader.source.where(("names",))
+        raise ConfigError(f"{where}: {error.message}", cause=error.cause, hint=error.hint) from error
+    return patterns
 
 
 def _services(reader: Reader, raw: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any, Literal
 
+from envctl.environments import SIX
 from envctl.model import Environment
 from envctl.settings import setting
 
@@ -85,6 +86,18 @@ class Override:
     idle: Duration | None = setting("How long its servers stay up when nobody uses them.", example='"0"')
 
 
+Names = make_dataclass(
+    "Names",
+    [
+        (f"{one.name}_{kind}", str, setting(f"How `{one.name}` calls a {kind}.", default=getattr(one, kind)))
+        for kind in ("database", "bucket")
+        for one in SIX.values()
+    ],
+    frozen=True,
+)
+"""The name patterns, a key for each environment and kind: `dev_database`, `dev_bucket`, `test_database` …"""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """Everything there is."""
@@ -100,7 +113,7 @@ class Document:
     )
     default_branch: str = setting("The branch that gets the plain names; empty asks git.", default="", example='"main"')
     services: Mapping[str, Any] = setting("The servers this project uses, a table each.", factory=dict)
-    names: Mapping[str, str] = setting("Patterns that resources are named by.", factory=dict)
+    names: Names = setting("Patterns that resources are named by.", factory=Names)  # type: ignore[valid-type]
     dev: Dev = setting("The `dev` environment.", factory=Dev)
     compose: Compose = setting("The engine `compose`.", factory=Compose)
     external: Mapping[str, str] = setting(

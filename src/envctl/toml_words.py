@@ -15,7 +15,8 @@ from envctl.toml_lines import KeyPath
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The nearest known word as a question, or all of them."""
     words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    begun = [one for one in words if len(word) > 1 and one.startswith(word)]
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6) or begun[:1]
     if near:
         return f"did you mean {near[0]!r}?"
     return f"known here: {', '.join(words)}" if words else "nothing can stand here"

@@ -27,7 +27,7 @@ STANDARD: Mapping[str, str] = {
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}:]*)(?::(?P<driver>[^{}]*))?\}|[{}]")
 _DRIVER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=~-]*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
 
 
 def render(variables: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,57 @@
+"""What `envctl config` shows: every key as one environment resolves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from envctl.document import Duration
+from envctl.environments import Patterns
+from envctl.masking import masked
+from envctl.model import Environment
+
+if TYPE_CHECKING:
+    from envctl.config import Config
+
+
+def describe(config: Config, environment: Environment) -> dict[str, dict[str, Any]]:
+    """Every key as one environment resolves it: its value, secrets masked, and where it came from."""
+    config = config.for_environment(environment)
+    skipped = {"root", "file", "overlays", "lists_variables", "environments", "environment", "origins"}
+    found: dict[str, dict[str, Any]] = {}
+    for one in fields(config):
+        if one.name not in skipped:
+            value = _flat(config.names) if one.name == "names" else getattr(config, one.name)
+            _describe(found, one.name, value, config.origins)
+    return found
+
+
+def _flat(patterns: Patterns) -> dict[str, str]:
+    """The patterns under the keys that the file has for them."""
+    kinds = {one.name: getattr(patterns, one.name) for one in fields(patterns)}
+    return {f"{environment}_{kind}": text for kind, texts in kinds.items() for environment, text in texts.items()}
+
+
+def _describe(found: dict[str, dict[str, Any]], key: str, value: Any, origins: Mapping[str, str]) -> None:
+    """One value into the table, its parts where it has some that came from somewhere."""
+    if is_dataclass(value) and key not in origins:
+        value = {one.name: getattr(value, one.name) for one in fields(value)}
+    if isinstance(value, Mapping) and value:
+        for word, item in value.items():
+            _describe(found, f"{key}.{word}", item, origins)
+        return
+    found[key] = {"value": _plain(value, key), "source": origins.get(key, "default")}
+
+
+def _plain(value: Any, key: str) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Duration):
+        return str(value)
+    if isinstance(value, str):
+        return masked(value, key)
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name), f"{key}.{one.name}") for one in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item, key) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
