@@ -76,8 +76,10 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, what: str, wait: float, talk: Talk, holder: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """Hold an exclusive kernel lock. Says what it waits for, and for whom, before it waits."""
+def locked(
+    path: Path, *, what: str, wait: float, talk: Talk, holder: Callable[[], str] = lambda: "", who: str = ""
+) -> Iterator[None]:
+    """Hold an exclusive kernel lock. Says what it waits for, and for whom, before it waits; `who` is told to others."""
     from filelock import FileLock, Timeout
 
     folder(path.parent)
@@ -89,7 +91,7 @@ def locked(path: Path, *, what: str, wait: float, talk: Talk, holder: Callable[[
         except Timeout:
             talk(f"waiting for {what}{_held_by(holder() or _text(note))}")
             lock.acquire(timeout=wait, poll_interval=0.1)
-        note.write_text(f"process {os.getpid()}")
+        note.write_text(f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
     except Timeout as error:
         raise LockTimeoutError(
             f"{what} was still busy after {wait:g} s{_held_by(holder() or _text(note))}",
@@ -117,6 +119,60 @@ def held(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def claim(path: Path) -> int | None:
+    """Lock a file for as long as the returned descriptor is open anywhere; None if somebody has it locked.
+
+    The descriptor may be handed to a process that is started: the file is then `held` until that process and
+    all its children are gone.
+    """
+    folder(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    while not _lock(descriptor):
+        if _exclusively_held(descriptor):
+            os.close(descriptor)
+            return None
+    _own.add(descriptor)
+    return descriptor
+
+
+def free(descriptor: int) -> None:
+    """Close what `claim` returned."""
+    _own.discard(descriptor)
+    os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _exclusively_held(descriptor: int) -> bool:
+    """Whether a holder is in the way, and not somebody who asks `held` and is gone in an instant."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+_own: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    """A forked child must not keep its parent's locks; closing a copy leaves the parent's lock as it is."""
+    while _own:
+        os.close(_own.pop())
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def unwritable(path: Path, error: OSError) -> EnvctlError:

@@ -1,0 +1,298 @@
+"""Who uses a server set. A use is a lock that its process holds, or a pin that `dev up` set.
+
+The set's own lock is taken only to start and to stop. The order is always: lock, own lease, watcher, servers,
+unlock. Whoever dies on the way loses the lease with his last breath, and the watcher, which is there before
+anything is started, sees it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from envctl import engines, idle, state
+from envctl.engines.base import Engine
+from envctl.errors import EnvctlError, LockTimeoutError, UnavailableError
+from envctl.model import Address, Holder, Running, Server, ServerSet, Talk
+
+WAIT = 60.0
+
+
+def _silent(_: str) -> None: ...
+
+
+@contextmanager
+def hold(
+    servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, command: str, wait: float, talk: Talk
+) -> Iterator[Running]:
+    """Use the servers for as long as the block runs; they are started if need be."""
+    me = _holder("held", namespace, workspace, command)
+    with locked(servers.home, who=_described(me), wait=wait, talk=talk):
+        lease = Lease.taken(servers.home, me)
+        running = _started(lease, servers, engine, talk)
+    try:
+        yield running
+    finally:
+        if os.getpid() == me.pid:  # A forked child that leaves the block ends nothing of its parent's.
+            lease.drop()
+            _left(servers, engine, wait, talk)
+
+
+def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, wait: float, talk: Talk) -> Running:
+    """Keep the servers for a namespace until it is unpinned; they are started if need be."""
+    me = _holder("pinned", namespace, workspace, "dev up")
+    path = _pins(servers.home) / namespace
+    with locked(servers.home, who=_described(me), wait=wait, talk=talk):
+        lease = Lease.taken(servers.home, me)
+        running = _started(lease, servers, engine, talk)
+        try:
+            if not path.exists():
+                state.write(path, asdict(me))
+        finally:
+            lease.drop()
+    return running
+
+
+def unpin(home: Path, namespace: str, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
+    """Give up a pin; whether there was one. The servers go when their idle time is over."""
+    path = _pins(home) / namespace
+    if not path.exists():
+        return False
+    with locked(home, who="dev down", wait=wait, talk=talk):
+        path.unlink(missing_ok=True)
+        if not _pinned(home):
+            idle.watch(home)
+    return True
+
+
+def holders(home: Path) -> tuple[Holder, ...]:
+    """Everybody who uses the set now."""
+    held = [_read_holder(path, "held") for path in _files(home / "leases") if state.held(path)]
+    return (*held, *(_read_holder(path, "pinned") for path in _pinned(home)))
+
+
+def stop_unused(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
+    """Stop the servers now if nobody uses them; whether anything was stopped."""
+    if record(home) is None:
+        return False
+    with locked(home, who="dev down", wait=wait, talk=talk):
+        return not holders(home) and _stop(home, engine, talk)
+
+
+def stop_all(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
+    """Stop the servers whoever uses them, and give up all pins; whether anything was stopped."""
+    if record(home) is None:
+        return False
+    with locked(home, who="dev down --all", wait=wait, talk=talk):
+        for path in _pinned(home):
+            path.unlink(missing_ok=True)
+        return _stop(home, engine, talk)
+
+
+def recreate(servers: ServerSet, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> None:
+    """Stop the servers so that they start as this checkout asks; not while a process uses them."""
+    with locked(servers.home, who="dev up --recreate", wait=wait, talk=talk):
+        users = [one for one in holders(servers.home) if one.kind == "held"]
+        if users:
+            raise UnavailableError(
+                f"the servers of {servers.project} are in use",
+                cause=f"by {', '.join(map(_described, users))}",
+                hint="try again when that has ended",
+                code="in_use",
+            )
+        _stop(servers.home, engine, talk)
+
+
+def record(home: Path) -> Running | None:
+    """What was last put down about the servers of a set, with their passwords."""
+    content = state.read(home / "servers.json")
+    if content is None:
+        return None
+    try:
+        servers = {
+            name: Server(Address(**one["address"]), dict(one["detail"])) for name, one in content["servers"].items()
+        }
+        return Running(content["engine"], servers, content["ready"], dict(content["detail"]))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EnvctlError(
+            f"the state file {home / 'servers.json'} is not a record of servers",
+            cause=f"{type(error).__name__}: {error}",
+            hint=f"remove it if nothing of yours runs: rm {home / 'servers.json'}",
+            code="state_broken",
+        ) from error
+
+
+def write_record(home: Path, running: Running) -> None:
+    """Replace the record."""
+    content = asdict(running)
+    content["servers"] = {name: asdict(one) for name, one in running.servers.items()}
+    state.write(home / "servers.json", content)
+
+
+def locked(home: Path, *, who: str, wait: float, talk: Talk) -> AbstractContextManager[None]:
+    """The set's own lock, held around start and stop only."""
+    what = f"the servers of {home.parent.name}/{home.name}"
+    return state.locked(home / "lock", what=what, wait=wait, talk=talk, who=who)
+
+
+def until_unused(home: Path) -> None:
+    """Block in the kernel until no process holds a lease; remove what dead ones left."""
+    while files := _files(home / "leases"):
+        for path in files:
+            with suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+                os.close(descriptor)
+                path.unlink()
+
+
+def stop_if_idle(home: Path, talk: Talk) -> float | None:
+    """Under the set's lock: stop what has been unused long enough. The seconds still to wait, None when all is done."""
+    if any(state.held(path) for path in _files(home / "leases")):
+        return 0.0
+    running = record(home)
+    if _pinned(home) or running is None:
+        return None
+    engine = engines.get(running.engine)
+    if not _up(engine, running):
+        return None
+    remaining = _idle_left(home)
+    if remaining > 0:
+        return remaining
+    _stop(home, engine, talk)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A file that this process has locked; what it says is for people, its lock is what counts."""
+
+    path: Path
+    descriptor: int
+
+    @classmethod
+    def taken(cls, home: Path, holder: Holder) -> Lease:
+        """Locked under a private name first: nobody ever sees a live lease unlocked."""
+        folder = state.folder(home / "leases")
+        _sweep(folder)
+        path = folder / uuid.uuid4().hex
+        private = folder / f".{path.name}"
+        descriptor = state.claim(private)
+        assert descriptor is not None, "nobody else knows this name"
+        try:
+            os.write(descriptor, json.dumps({"version": state.VERSION, **asdict(holder)}).encode())
+            private.rename(path)
+        except OSError as error:
+            private.unlink(missing_ok=True)
+            state.free(descriptor)
+            raise state.unwritable(path, error) from error
+        return cls(path, descriptor)
+
+    def drop(self) -> None:
+        """No longer a user."""
+        self.path.unlink(missing_ok=True)
+        state.free(self.descriptor)
+
+
+def _started(lease: Lease, servers: ServerSet, engine: Engine, talk: Talk) -> Running:
+    """The running servers. The watcher is there first, for the case that we are killed while they start."""
+    try:
+        _remember_idle(servers.home, servers.idle)
+        if not _pinned(servers.home):
+            idle.watch(servers.home)
+        before = record(servers.home)
+        if before and before.ready and set(servers.needs) <= set(before.servers) and engine.alive(before):
+            return before
+        running = engine.start(servers, before, partial(write_record, servers.home), talk)
+        write_record(servers.home, running)
+    except BaseException:
+        lease.drop()
+        raise
+    return running
+
+
+def _left(servers: ServerSet, engine: Engine, wait: float, talk: Talk) -> None:
+    """After a lease was dropped: stop at once if that is wished, else see to it that the watcher does."""
+    if servers.idle <= 0:
+        with suppress(LockTimeoutError):  # Somebody starts or stops right now, and the watcher comes after them.
+            stop_unused(servers.home, engine, wait=wait, talk=talk)
+    elif not _pinned(servers.home):
+        idle.watch(servers.home)
+
+
+def _stop(home: Path, engine: Engine, talk: Talk) -> bool:
+    running = record(home)
+    if running is None or not _up(engine, running):
+        return False
+    write_record(home, replace(running, ready=False))
+    engine.stop(running, talk)
+    idle.wake(home)
+    return True
+
+
+def _up(engine: Engine, running: Running) -> bool:
+    return any(seen.state != "stopped" for seen in engine.look(running))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what dead leases left. A private name can be judged only here, under the set's lock."""
+    for path in folder.iterdir():
+        if not state.held(path):
+            path.unlink(missing_ok=True)
+
+
+def _idle_left(home: Path) -> float:
+    """Seconds until the idle time is over; every lease that comes or goes changes its folder's time."""
+    content = state.read(home / "idle.json")
+    whole = float(content["seconds"]) if content else 0.0
+    return min(whole, whole - (time.time() - (home / "leases").stat().st_mtime))
+
+
+def _remember_idle(home: Path, seconds: float) -> None:
+    content = state.read(home / "idle.json")
+    if content is None or content["seconds"] != seconds:
+        state.write(home / "idle.json", {"seconds": seconds})
+
+
+def _holder(kind: Literal["held", "pinned"], namespace: str, workspace: str, command: str) -> Holder:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return Holder(kind, namespace, workspace, command, since, os.getpid())
+
+
+def _read_holder(path: Path, kind: Literal["held", "pinned"]) -> Holder:
+    """What a lease says of itself; a lease is one whatever it says."""
+    try:
+        content = json.loads(path.read_text())
+        return Holder(kind, **{name: content[name] for name in ("namespace", "workspace", "command", "since", "pid")})
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder(kind, path.name if kind == "pinned" else "", "", "", "")
+
+
+def _described(holder: Holder) -> str:
+    return f"`{holder.command}` of {holder.namespace} in {holder.workspace}"
+
+
+def _pins(home: Path) -> Path:
+    return home / "pins"
+
+
+def _pinned(home: Path) -> list[Path]:
+    return _files(_pins(home))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The published files of a folder; names that begin with a dot are being made."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
