@@ -13,7 +13,7 @@ from envctl.model import Observed
 from envctl.shell import Done
 
 TAKEN = re.compile(r"address already in use|port is already allocated|ports are not available", re.IGNORECASE)
-PORT = re.compile(r"(?:[\d.]+|\[?::1?\]?):(\d+)(?::| failed|:? bind|[^\d])")
+PORT = re.compile(r"(?:\d+(?:\.\d+){3}|\[[0-9a-f:]*\]|::1?):(\d+)")
 NO_IMAGE = re.compile(
     r"no such image|pull access denied|manifest unknown|manifest for .* not found|no such host|"
     r"failed to resolve reference|repository does not exist|unauthorized|i/o timeout|network is unreachable",
@@ -85,7 +85,7 @@ def unusable(one: Seen, seen: Observed, service: str) -> ConfigError:
 def _port(stack: Stack, said: str) -> PortTakenError:
     line = next(line for line in reversed(said.splitlines()) if TAKEN.search(line))
     numbers = PORT.findall(line)
-    port = numbers[-1] if numbers else ""
+    port = numbers[0] if numbers else ""
     names = shell.run(containers.publisher(stack.runtime, int(port)), check=False).out.split() if port else []
     by = f" by container {names[0]}" if names else ""
     free = f"{stack.runtime.cli} stop {names[0]}" if names else f"see who listens: ss -ltnp 'sport = :{port}'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envctl import compose_file
 from envctl.compose_file import Declared
@@ -12,7 +12,7 @@ from envctl.containers import Stack
 from envctl.engines import compose_errors, compose_seen
 from envctl.engines.compose_seen import Seen
 from envctl.errors import UnavailableError
-from envctl.model import Server, ServerSet, Talk
+from envctl.model import Observed, Server, ServerSet, Talk
 
 PATIENCE = 120.0
 """How long a container may take from its start to its first answer."""
@@ -72,7 +72,7 @@ def _server(job: Start, seen: Mapping[str, Seen], service: str) -> Server:
         raise compose_errors.broken(job.stack.runtime, one, service)
     if one.status != "running" or (one.health == "starting" and not job.stack.runtime.podman):
         raise _NotYetError(one.health or one.status)
-    observed = one.observed(job.host)
+    observed = _observed(job, one, service)
     kind = job.servers.needs[service].kind
     address = kind.adopt(observed) if observed.ports else None
     if address is None:
@@ -83,6 +83,15 @@ def _server(job: Start, seen: Mapping[str, Seen], service: str) -> Server:
         raise _NotYetError(error.cause or error.message) from error
     detail = {"container": one.name, "id": one.id, "image": one.image, "version": version}
     return Server(address, detail)
+
+
+def _observed(job: Start, one: Seen, service: str) -> Observed:
+    """The container as its kind should see it; where the configuration says what it is, its image need not tell."""
+    observed = one.observed(job.host)
+    if service not in (getattr(job.servers.options, "services", None) or {}):
+        return observed
+    need = job.servers.needs[service]
+    return replace(observed, image=need.kind.container(need.settings).image)
 
 
 def _others(job: Start, seen: Mapping[str, Seen]) -> dict[str, str]:
