@@ -64,8 +64,8 @@ def resolve(
     rules = _Rules(limit, reserved)
     workspace = checkout.root if checkout else path
     branch = checkout.branch if checkout else ""
-    if flag is not None:
-        name = _from_flag(rules, flag)
+    if flag:
+        name = flag if rules.allow(flag) else rules.explicit(flag, "")  # verbatim, so that one can be addressed
         return Namespace(name, "flag", branch, workspace, _changed(flag, name))
     suffix = environ.get("WORKSPACE_ID", "")
     if given := environ.get("BRANCH_NAME", ""):
@@ -77,13 +77,6 @@ def resolve(
         return Namespace(name, "git", branch, workspace)
     name = rules.digested("default", "default", str(path), default=True)
     return Namespace(name, "default", "", path, _default_warning(reason))
-
-
-def _from_flag(rules: _Rules, flag: str) -> str:
-    """A namespace that is one already is taken as it is, so that an existing one can be addressed."""
-    if not flag:
-        raise UsageError("--namespace is empty", hint="leave it out, or give it a name: --namespace feature_auth")
-    return flag if rules.allow(flag) else rules.explicit(flag, "")
 
 
 def _changed(flag: str, name: str) -> str:
@@ -251,8 +244,8 @@ def bucket_name(text: str) -> str:
     name = text.replace("_", "-")
     if _BUCKET.fullmatch(name) and not name.startswith(_AMAZON) and len(name) >= 3:
         return text
-    words = _words(text).replace("_", "-")
-    suggestion = f"{words or 'my'}-files" if len(words) < 3 or words.startswith(_AMAZON) else words
+    words = re.sub("^(?:xn|sthree|amzn-s3-demo)-", "", _words(text).replace("_", "-"))
+    suggestion = words if len(words) >= 3 else f"{words or 'my'}-files"
     raise ConfigError(
         f"{text!r} cannot be a bucket's name",
         cause="it must be words of a-z and 0-9 with single '-' between them, three characters at least",
@@ -305,7 +298,7 @@ _PROJECT = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _TAKEN = ("postgres", "template0", "template1", "pg")
 _BUCKET = re.compile("[a-z0-9]+(?:-[a-z0-9]+)*")
 _AMAZON = ("xn-", "sthree-", "amzn-s3-demo-")
-_TAIL = re.compile("(?:^|_)(?:gw[0-9]+|s3alias)$|_master$")
+_TAIL = re.compile("(?:^|_)(?:gw[0-9]*|s3alias)$|_master$")
 """Endings that read as a pytest-xdist worker, or that Amazon keeps for itself."""
 _DERIVED = re.compile("^default_|_[0-9a-f]{8}$")
 """Forms that a digest gives; a person's own name must not come to one of them."""
