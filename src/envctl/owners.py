@@ -53,3 +53,9 @@ def _ours(content: Mapping[str, Any]) -> bool:
 def _texts(notes: object) -> bool:
     """Whether notes are what `to_text` writes: strings by strings."""
     return isinstance(notes, dict) and all(isinstance(value, str) for value in notes.values())
+
+
+def mentions(text: str | None, project: str) -> bool:
+    """Whether a text that reads as no record is still one of this project's: newer than this envctl, or damaged."""
+    text = text or ""
+    return f'"{MAGIC}":' in text and f'"project":{json.dumps(project)}' in text

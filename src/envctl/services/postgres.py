@@ -1,0 +1,183 @@
+"""PostgreSQL: a database per claim, owned by a login of its own that nobody else's can enter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from envctl.errors import ConfigError, UsageError
+from envctl.migrations import Migrate, Step
+from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.services import postgres_create, postgres_drop, postgres_link, postgres_program, postgres_records
+from envctl.services.postgres_drop import Sessions
+from envctl.settings import setting
+
+PORT = 5432
+OURS = frozenset({"listen_addresses", "port", "unix_socket_directories", "data_directory", "hba_file", "config_file"})
+"""Server settings that envctl needs for itself: the server stays on loopback and asks for passwords."""
+_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`[services.postgres]`."""
+
+    extensions: tuple[str, ...] = setting(
+        "Extensions that every database has.", default=(), example='["vector", "pg_trgm"]'
+    )
+    migrate: Migrate = setting(
+        "What brings a database to this checkout's schema: a command, SQL files, or a list of both.",
+        default=Migrate(),
+        example='"alembic upgrade head"',
+    )
+    sql: tuple[str, ...] = setting("SQL files that envctl runs before `migrate`.", default=(), example='["db/*.sql"]')
+    watch: tuple[str, ...] = setting(
+        "The files that `migrate` reads: it runs again when one of them has changed.",
+        default=(),
+        example='["migrations/**", "alembic.ini"]',
+    )
+    superuser: bool = setting("Whether the login is a superuser. It can then enter every database.", default=False)
+    image: str = setting("The image of the server, where it runs as a container.", default="pgvector/pgvector:pg18")
+    settings: Mapping[str, str] = setting(
+        "Settings of the server itself.", factory=dict, example='{ wal_level = "logical" }'
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.settings:
+            if not _PARAMETER.fullmatch(name):
+                raise ConfigError(f"services.postgres.settings: {name!r} cannot be a setting of PostgreSQL")
+            if name.lower() in OURS:
+                raise ConfigError(f"services.postgres.settings: {name} is envctl's to set", hint="leave it out")
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All that migrates a database, in order."""
+        return (*((Step(sql=self.sql),) if self.sql else ()), *self.migrate)
+
+
+class Postgres:
+    """The service."""
+
+    name = "postgres"
+    settings = Settings
+    exports: Mapping[str, str] = {
+        "DATABASE_URL": "{postgres.url}",
+        "PGHOST": "{postgres.host}",
+        "PGPORT": "{postgres.port}",
+        "PGDATABASE": "{postgres.database}",
+        "PGUSER": "{postgres.user}",
+        "PGPASSWORD": "{postgres.password}",
+    }
+
+    def logical_names(self, settings: Settings) -> tuple[tuple[str, str], ...]:
+        """One database."""
+        return (("database", "database"),)
+
+    def placeholders(self, settings: Settings) -> tuple[str, ...]:
+        """The keys of `Access.values`."""
+        return ("url", "host", "port", "database", "user", "password")
+
+    def program(self, settings: Settings) -> Program:
+        """The wheel's server, or this machine's own where the wheel lacks an extension."""
+        return postgres_program.program(postgres_program.find(settings.extensions))
+
+    def init(self, settings: Settings, place: Place) -> tuple[Command, ...]:
+        """Make the data folder."""
+        return postgres_program.init(postgres_program.find(settings.extensions), place)
+
+    def serve(self, settings: Settings, place: Place) -> Command:
+        """Serve it."""
+        return postgres_program.serve(postgres_program.find(settings.extensions), place, settings.settings)
+
+    def container(self, settings: Settings) -> Container:
+        """The image's own start, with settings as flags."""
+        return Container(
+            image=settings.image,
+            port=PORT,
+            environment={"POSTGRES_PASSWORD": "${ENVCTL_PASSWORD}"},
+            command=("postgres", *postgres_program.options({**postgres_program.SHARED, **settings.settings})),
+            volume=data_folder(settings.image),
+            health=("pg_isready", "-h", "127.0.0.1", "-U", "postgres"),
+        )
+
+    def adopt(self, seen: Observed) -> Address | None:
+        """A container that was made as the official images ask for it and publishes its port."""
+        given = {name: value for name, value in seen.environment.items() if name.startswith("POSTGRES_")}
+        if PORT not in seen.ports or not given.keys() & {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB"}:
+            return None
+        host, port = seen.ports[PORT]
+        user = given.get("POSTGRES_USER", "postgres")
+        options = {"dbname": given.get("POSTGRES_DB", user)}
+        return Address(_reachable(host), port, user, given.get("POSTGRES_PASSWORD", ""), options)
+
+    def external(self, url: str) -> Address:
+        """`postgresql://user:password@host:port/database?sslmode=…`; the database is one envctl can connect to."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or PORT
+        except ValueError as error:
+            raise _bad_url(str(error)) from error
+        options = dict(parse_qsl(parts.query))
+        host = parts.hostname or options.pop("host", "")
+        if parts.scheme.partition("+")[0] not in ("postgres", "postgresql"):
+            raise _bad_url(f"its scheme is {parts.scheme!r}")
+        if not host or "," in parts.netloc:
+            raise _bad_url("it must name one host")
+        database = unquote(parts.path.lstrip("/"))
+        user = unquote(parts.username or "postgres")
+        return Address(
+            unquote(host),
+            port,
+            user,
+            unquote(parts.password or ""),
+            {**options, **({"dbname": database} if database else {})},
+        )
+
+    def check(self, address: Address) -> str:
+        """The server's version, asked of itself."""
+        with postgres_link.admin(address) as connection:
+            row = connection.execute("SELECT current_setting('server_version')").fetchone()
+        return str(row[0]).split()[0] if row else ""
+
+    def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
+        """The namespace's login and database, with the extensions."""
+        return postgres_create.create(address, claim, extensions=settings.extensions, superuser=settings.superuser)
+
+    def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
+        """Replace the notes in the record of a database or a role."""
+        postgres_records.note(address, resource, notes)
+
+    def drop(self, address: Address, resource: Resource, *, sessions: Sessions = "refuse") -> None:
+        """Remove it if its record is ours and nobody is connected; `sessions="end"` is for one's own."""
+        postgres_drop.drop(address, resource, sessions=sessions)
+
+    def list(self, address: Address, project: str) -> list[Resource]:
+        """The project's databases, with their sizes, and its logins."""
+        return postgres_records.everything(address, project)
+
+
+SERVICE = Postgres()
+
+
+def data_folder(image: str) -> str:
+    """Where an image keeps its data: from 18 on one level up, so that major versions can lie side by side."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    found = re.search(r"pg(\d+)", tag) or re.match(r"(\d+)", tag)
+    older = found is not None and int(found[1]) < 18
+    return "/var/lib/postgresql/data" if older else "/var/lib/postgresql"
+
+
+def _reachable(host: str) -> str:
+    """An address to connect to, where a port is published on all of them."""
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::", "[::]") else host  # noqa: S104
+
+
+def _bad_url(cause: str) -> UsageError:
+    """The URL itself is not shown: it may hold a password."""
+    return UsageError(
+        "the postgres server's URL cannot be used",
+        cause=cause,
+        hint="write it as postgresql://user:password@host:port/database",
+    )

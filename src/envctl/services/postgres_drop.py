@@ -1,0 +1,146 @@
+"""Removing databases and logins: only from their own record, and never from under somebody."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from envctl.errors import EnvctlError, UnavailableError
+from envctl.model import Address, Resource
+from envctl.services import postgres_link as link
+from envctl.services import postgres_records as records
+from envctl.services.base import owned_by
+
+if TYPE_CHECKING:
+    from envctl.services.postgres_link import Connection
+
+Sessions = Literal["refuse", "end"]
+PATIENCE = 10.0
+"""Seconds that sessions have to end once they were told to."""
+
+_SESSIONS = """
+    SELECT coalesce(nullif(application_name, ''), 'unnamed'), count(*) FROM pg_stat_activity
+     WHERE datname::text = %s::text AND backend_type = 'client backend' GROUP BY 1 ORDER BY 1
+"""
+_TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname::text = %s::text AND backend_type = 'client backend'
+"""
+_OTHERS = """
+    SELECT 1 FROM pg_auth_members JOIN pg_roles m ON m.oid = member WHERE roleid = %s AND m.rolname <> current_user
+"""
+
+
+def drop(address: Address, resource: Resource, *, sessions: Sessions) -> None:
+    """Remove a database, and its login with the last one of them; or a login that has no database."""
+    with link.admin(address) as connection:
+        if resource.kind == "role":
+            _drop_login(connection, resource, resource.name, last=False)
+        elif login := _drop_database(connection, resource, sessions):
+            _drop_login(connection, resource, login, last=True)
+
+
+def _drop_database(connection: Connection, resource: Resource, sessions: Sessions) -> str:
+    """Remove it and return the login it belonged to; an empty name where it was gone already."""
+    from psycopg import errors, sql
+
+    with link.locked(connection, "database", records.legal(resource.name)):
+        found = records.database(connection, resource.name)
+        if found is None:
+            return ""
+        records.mine(resource, found.owner)
+        if sessions == "end":
+            _end_sessions(connection, resource.name)
+        elif busy := _sessions(connection, resource.name):
+            raise _in_use(resource.name, busy)
+        try:
+            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(resource.name)))
+        except errors.ObjectInUse as error:
+            busy = _sessions(connection, resource.name) or error.diag.message_detail or str(error)
+            raise _in_use(resource.name, busy) from error
+        return found.login
+
+
+def _sessions(connection: Connection, name: str) -> str:
+    """Who is connected, in words; empty for nobody."""
+    rows = connection.execute(_SESSIONS, (name,)).fetchall()
+    total = sum(count for _, count in rows)
+    names = ", ".join(f"{application} ({count})" if count > 1 else application for application, count in rows)
+    return f"{total} session{'s' * (total > 1)}: {names}" if rows else ""
+
+
+def _end_sessions(connection: Connection, name: str) -> None:
+    """Let nobody in any more and end who is there; a crash after this is repaired by the next create."""
+    from psycopg import sql
+
+    connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+    deadline = time.monotonic() + PATIENCE
+    connection.execute(_TERMINATE, (name,))
+    while busy := _sessions(connection, name):
+        if time.monotonic() > deadline:
+            raise _in_use(name, busy)
+        time.sleep(0.001)
+
+
+def _drop_login(connection: Connection, resource: Resource, login: str, *, last: bool) -> None:
+    """Remove a login nobody needs any more. With the `last` database it goes quietly, or quietly stays."""
+    from psycopg import errors
+
+    with link.locked(connection, "login", login):
+        try:
+            with connection.transaction():
+                link.hold_to_commit(connection, "logins")
+                _drop_role(connection, resource, login, last=last)
+        except errors.DependentObjectsStillExist as error:
+            if not last:
+                raise _needed(login, error.diag.message_detail or str(error)) from error
+
+
+def _drop_role(connection: Connection, resource: Resource, login: str, *, last: bool) -> None:
+    """The login and, with the project's last one, the group."""
+    from psycopg import sql
+
+    found = records.role(connection, records.legal(login))
+    if found is None or (last and not (found.owner and records.same(found.owner, resource.owner))):
+        return
+    owner = records.mine(resource, found.owner)
+    rows = connection.execute("SELECT datname FROM pg_database WHERE datdba = %s ORDER BY 1", (found.oid,)).fetchall()
+    if rows and last:
+        return
+    if rows:
+        raise _needed(login, "databases: " + ", ".join(row[0] for row in rows))
+    connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(login)))
+    _drop_empty_group(connection, records.group_name(owner.project), owner.project)
+
+
+def _drop_empty_group(connection: Connection, name: str, project: str) -> None:
+    """The project's group, when nobody but its maker is in it and nothing belongs to it."""
+    from psycopg import errors, sql
+
+    found = records.role(connection, name)
+    if found is None or not owned_by(found.owner, project):
+        return
+    if connection.execute(_OTHERS, (found.oid,)).fetchone() is None:
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+        except errors.DependentObjectsStillExist:
+            return  # a template still belongs to it
+
+
+def _in_use(name: str, busy: str) -> EnvctlError:
+    return UnavailableError(
+        f"the database {name!r} is in use and was not dropped",
+        cause=busy,
+        hint="end these programs and try again",
+        code="in_use",
+    )
+
+
+def _needed(login: str, what: str) -> EnvctlError:
+    return EnvctlError(
+        f"the role {login!r} still owns something and was not dropped",
+        cause=what,
+        hint="drop these first",
+        code="in_use",
+    )

@@ -1,0 +1,182 @@
+"""What the server knows about our databases and roles: owner records are their comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from envctl import owners
+from envctl.errors import EnvctlError, UsageError
+from envctl.model import Address, Owner, Resource
+from envctl.services import postgres_link as link
+from envctl.services.base import owned_by
+
+if TYPE_CHECKING:
+    from envctl.services.postgres_link import Connection
+
+SERVICE = "postgres"
+Kind = Literal["DATABASE", "ROLE"]
+UNFINISHED = 1_163_286_339
+"""The connection limit of a database that we are making: nobody else's has it, and CREATE DATABASE sets it at once."""
+INVALID = -2
+"""PostgreSQL's own connection limit for a database whose DROP was interrupted."""
+LONGEST = 63
+
+_DATABASES = """
+    SELECT d.oid, d.datname, r.rolname, r.rolname = current_user, d.datallowconn,
+           d.datconnlimit, shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, 'pg_authid')
+      FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
+"""
+_ROLES = "SELECT oid, rolname, rolsuper, shobj_description(oid, 'pg_authid') FROM pg_roles"
+_SIZES = """
+    SELECT oid, CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END
+      FROM pg_database WHERE oid = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database as the server describes it."""
+
+    oid: int
+    name: str
+    login: str
+    login_is_admin: bool
+    opened: bool
+    limit: int
+    comment: str | None
+    login_comment: str | None
+
+    @property
+    def owner(self) -> Owner | None:
+        """Its record. Where none was written yet, that of the login it was made for: they came in one statement."""
+        return owners.from_text(self.login_comment if self.comment is None else self.comment)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it was published: its record, its privileges and its opening are one transaction."""
+        return self.opened and self.comment is not None and self.limit not in (UNFINISHED, INVALID)
+
+    @property
+    def begun_by_admin(self) -> bool:
+        """Whether it is our own half-made database on a server where we may make no logins."""
+        return self.comment is None and self.limit == UNFINISHED and self.login_is_admin
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role as the server describes it."""
+
+    oid: int
+    name: str
+    superuser: bool
+    comment: str | None
+
+    @property
+    def owner(self) -> Owner | None:
+        """Its record."""
+        return owners.from_text(self.comment)
+
+
+def database(connection: Connection, name: str) -> Database | None:
+    """The database of exactly this name."""
+    row = connection.execute(f"{_DATABASES} WHERE d.datname::text = %s::text", (name,)).fetchone()
+    return Database(*row) if row else None
+
+
+def role(connection: Connection, name: str) -> Role | None:
+    """The role of exactly this name."""
+    row = connection.execute(f"{_ROLES} WHERE rolname::text = %s::text", (name,)).fetchone()
+    return Role(*row) if row else None
+
+
+def everything(address: Address, project: str) -> list[Resource]:
+    """The databases and logins of a project, by name. Unreadable records that name it come without an owner."""
+    with link.admin(address) as connection:
+        databases = [Database(*row) for row in connection.execute(_DATABASES).fetchall()]
+        mine = [one for one in databases if _of(project, one.owner, one.comment) or _begun(project, one)]
+        roles = [Role(*row) for row in connection.execute(_ROLES).fetchall()]
+        sizes = dict(connection.execute(_SIZES, ([one.oid for one in mine],)).fetchall())
+    found = [Resource(SERVICE, "database", one.name, one.owner, sizes.get(one.oid)) for one in mine]
+    found += [
+        Resource(SERVICE, "role", one.name, one.owner)
+        for one in roles
+        if _of(project, one.owner, one.comment) and one.name != group_name(project)
+    ]
+    return sorted(found, key=lambda one: (one.kind, one.name))
+
+
+def note(address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
+    """Replace the notes in a record that is still the resource's own."""
+    kind: Kind = "ROLE" if resource.kind == "role" else "DATABASE"
+    lock = "login" if kind == "ROLE" else "database"
+    with link.admin(address) as connection, link.locked(connection, lock, resource.name):
+        look = role if kind == "ROLE" else database
+        found = look(connection, legal(resource.name))
+        if found is None:
+            raise EnvctlError(f"the {resource.kind} {resource.name!r} is gone", hint="envctl dev up makes it again")
+        owner = mine(resource, found.owner)
+        write(connection, kind, resource.name, replace(owner, notes=dict(notes)))
+
+
+def write(connection: Connection, kind: Kind, name: str, owner: Owner) -> None:
+    """Store the record."""
+    from psycopg import sql
+
+    statement = sql.SQL("COMMENT ON {} {} IS {}")
+    text = sql.Literal(owners.to_text(owner))
+    connection.execute(statement.format(sql.SQL(kind), sql.Identifier(name), text))
+
+
+def mine(resource: Resource, found: Owner | None) -> Owner:
+    """The record on the server, if it says what the resource says. Anything else is left alone."""
+    if found is None or not same(found, resource.owner):
+        says = f"its record says {described(found)}" if found else "it has no owner record of envctl's"
+        raise EnvctlError(
+            f"the {resource.kind} {resource.name!r} is not envctl's to touch",
+            cause=f"{says}, this was asked for {described(resource.owner)}",
+            hint="look at it with `envctl leaks`; remove it by hand if you know that it is yours",
+            code="not_ours",
+        )
+    return found
+
+
+def same(one: Owner, other: Owner | None) -> bool:
+    """Whether two records speak of the same project, environment and namespace."""
+    return (
+        other is not None
+        and owned_by(one, other.project)
+        and (one.environment, one.namespace) == (other.environment, other.namespace)
+    )
+
+
+def described(owner: Owner | None) -> str:
+    """Whose it is, for an error."""
+    if owner is None:
+        return "nobody"
+    place = f" in {owner.workspace}" if owner.workspace else ""
+    return f"namespace {owner.namespace} of {owner.project}, {owner.environment}{place}"
+
+
+def group_name(project: str) -> str:
+    """The role that all logins of a project belong to; what a template holds is its property."""
+    return legal(f"{project}_owner")
+
+
+def legal(name: str) -> str:
+    """The name as it is: the server would cut a longer one silently, and then mean something else."""
+    if not 0 < len(name.encode()) <= LONGEST or "\0" in name:
+        raise UsageError(
+            f"{name!r} cannot be a name in PostgreSQL", cause=f"at most {LONGEST} bytes", hint="shorten it"
+        )
+    return name
+
+
+def _of(project: str, owner: Owner | None, comment: str | None) -> bool:
+    return owned_by(owner, project) or (owner is None and owners.mentions(comment, project))
+
+
+def _begun(project: str, found: Database) -> bool:
+    named = found.name == project or found.name.startswith(f"{project}_")
+    return named and found.owner is None and found.comment is None and found.limit == UNFINISHED
