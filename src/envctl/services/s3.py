@@ -1,0 +1,180 @@
+"""S3: buckets of each namespace (or worker), and a key that opens no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from envctl import state
+from envctl.errors import UnavailableError
+from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.services import s3_buckets as buckets
+from envctl.services import s3_identities as identities
+from envctl.services import s3_server as server
+from envctl.services.base import not_ours, same_claimant, same_record
+from envctl.services.s3_wire import connected, endpoint
+from envctl.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`[services.s3]`."""
+
+    buckets: tuple[str, ...] = setting("The buckets, by the names that the project knows them by.", default=("files",))
+    region: str = setting("The region that clients are told.", default="us-east-1")
+    image: str = setting(
+        "The image of a server that runs as a container: SeaweedFS or MinIO.", default="chrislusf/seaweedfs:4.48"
+    )
+
+
+class S3:
+    """Intent, bucket, record, key, in this order: whatever a kill leaves behind is finished by the next create."""
+
+    name = "s3"
+    settings: type[Any] = Settings
+    exports: Mapping[str, str] = {
+        "AWS_ENDPOINT_URL_S3": "{s3.endpoint}",
+        "AWS_ACCESS_KEY_ID": "{s3.access_key}",
+        "AWS_SECRET_ACCESS_KEY": "{s3.secret_key}",
+        "AWS_REGION": "{s3.region}",
+        "AWS_DEFAULT_REGION": "{s3.region}",
+        "S3_BUCKET": "{s3.bucket}",
+    }
+
+    def program(self, settings: Settings) -> Program:
+        """SeaweedFS from its wheel."""
+        return server.program()
+
+    def init(self, settings: Settings, place: Place) -> tuple[Command, ...]:
+        """An empty folder is all that it needs."""
+        return ()
+
+    def serve(self, settings: Settings, place: Place) -> Command:
+        """All of SeaweedFS in one process."""
+        return server.serve(place)
+
+    def container(self, settings: Settings) -> Container:
+        """The same in the image that the settings name."""
+        return server.container(settings.image)
+
+    def adopt(self, seen: Observed) -> Address | None:
+        """A running SeaweedFS, MinIO or RustFS container."""
+        return server.adopt(seen)
+
+    def external(self, url: str) -> Address:
+        """`https://key:secret@host:port?region=eu-west-1`."""
+        return server.external(url)
+
+    def check(self, address: Address) -> str:
+        """A signed list of the buckets; the version is what the server calls itself."""
+        with connected(address) as client:
+            client.list_buckets()
+        return identities.server_name(address)
+
+    def logical_names(self, settings: Settings) -> tuple[tuple[str, str], ...]:
+        """Every bucket of the settings."""
+        return tuple(("bucket", name) for name in settings.buckets)
+
+    def placeholders(self, settings: Settings) -> tuple[str, ...]:
+        """`bucket` is the first one; each has a name of its own besides."""
+        parts = ("endpoint", "region", "access_key", "secret_key", "host", "port", "secure")
+        first = ("bucket",) if settings.buckets else ()
+        return parts + first + tuple(f"bucket.{name}" for name in settings.buckets)
+
+    def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
+        """Every bucket with its record, then the one key for all of them."""
+        names = {logical: claim.names[logical] for logical in settings.buckets}
+        held = state.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
+        with held, connected(address) as client:
+            made = [_bucket(client, name, claim) for name in names.values()]
+        key, secret = identities.grant(address, claim.identity, claim.secret, tuple(names.values()))
+        values = _values(address, settings, names, key, secret)
+        return Access(tuple(resource for resource, _ in made), values, any(created for _, created in made))
+
+    def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
+        """All tags are replaced in one request, the foreign ones by themselves."""
+        with connected(address) as client:
+            found = _record_of(client, resource)
+            if found is None or found.owner is None:
+                raise not_ours(f"bucket {resource.name}", None)
+            buckets.write(client, resource.name, found, replace(found.owner, notes=dict(notes)), found.identity)
+
+    def drop(self, address: Address, resource: Resource) -> None:
+        """The key goes first, so that nobody writes; the bucket, which bears the record, goes last."""
+        with connected(address) as client:
+            found = _record_of(client, resource)
+            if found is None:
+                return
+            if found.identity and found.identity not in _identities(client, but=resource.name):
+                identities.revoke(address, found.identity)
+            buckets.remove(client, resource.name)
+
+    def list(self, address: Address, project: str) -> list[Resource]:
+        """Every bucket with a record of the project's, and those whose record cannot be read."""
+        with connected(address) as client:
+            found = buckets.recorded(client)
+        return [
+            _resource(name, one) for name, one in found.items() if one.owner is None or one.owner.project == project
+        ]
+
+
+SERVICE = S3()
+
+
+def _bucket(client: Any, name: str, claim: Claim) -> tuple[Resource, bool]:
+    """The claim's bucket and whether it is new. One without a record is taken only if it is empty and we meant it."""
+    intent = claim.memory / f"s3-{name}.json"
+    intended = intent.exists()
+    found = buckets.read(client, name)
+    created = found is None
+    if found is None:
+        state.write(intent, {"bucket": name, "identity": claim.identity})
+        intended = buckets.make(client, name) or intended
+        found = buckets.read(client, name)
+    if found is None:
+        raise UnavailableError(f"bucket {name} was removed while it was being made", hint="try again")
+    if not found.marked:
+        if not (intended and buckets.empty(client, name)):
+            raise not_ours(f"bucket {name}", None, hint="choose another name in [services.s3], or remove that bucket")
+        found = buckets.write(client, name, found, claim.owner, claim.identity)
+    if not same_claimant(found.owner, claim.owner):
+        raise not_ours(f"bucket {name}", found.owner, hint="choose another name in [services.s3]")
+    intent.unlink(missing_ok=True)
+    return _resource(name, found), created
+
+
+def _silent(_: str) -> None:
+    """The lock is held for milliseconds: nobody needs to hear of it."""
+
+
+def _record_of(client: Any, resource: Resource) -> buckets.Record | None:
+    """The record as it stands now, None where the bucket is gone; refuses one that is not what the caller saw."""
+    found = buckets.read(client, resource.name)
+    if found is not None and not same_record(found.owner, resource.owner):
+        raise not_ours(f"bucket {resource.name}", found.owner)
+    return found
+
+
+def _identities(client: Any, *, but: str) -> set[str]:
+    """Whose keys are still needed by other buckets."""
+    return {one.identity for name, one in buckets.recorded(client).items() if name != but}
+
+
+def _resource(name: str, found: buckets.Record) -> Resource:
+    return Resource("s3", "bucket", name, found.owner)
+
+
+def _values(address: Address, settings: Settings, names: Mapping[str, str], key: str, secret: str) -> dict[str, str]:
+    values = {
+        "endpoint": endpoint(address),
+        "region": address.options.get("region", settings.region),
+        "access_key": key,
+        "secret_key": secret,
+        "host": address.host,
+        "port": str(address.port),
+        "secure": "true" if endpoint(address).startswith("https:") else "false",
+    }
+    if settings.buckets:
+        values["bucket"] = names[settings.buckets[0]]
+    return values | {f"bucket.{logical}": name for logical, name in names.items()}

@@ -1,0 +1,204 @@
+"""Buckets and the records they bear: tags of the bucket, or an object in it where the server has no tags."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from envctl import owners
+from envctl.errors import EnvctlError
+from envctl.model import Owner
+
+TAG = "envctl"
+"""Our tags: `envctl.0`, `envctl.1` … hold the record in pieces, `envctl.identity` whose key opens the bucket."""
+MARKER = ".envctl/owner"
+PIECE = 256
+PIECES = 7
+"""Some servers allow ten tags; a few of them belong to others."""
+NO_TAGS = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "UnsupportedOperation", "AccessDenied"})
+UNREADABLE = NO_TAGS | {"NoSuchKey", "PermanentRedirect", "AuthorizationHeaderMalformed"}
+"""Answers for what is not there, or not ours to see."""
+NO_BUCKET = "NoSuchBucket"
+THERE = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands with a bucket. `marked` without an owner: a record that this envctl cannot read."""
+
+    owner: Owner | None
+    identity: str
+    marked: bool
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(client: Any, bucket: str) -> Record | None:
+    """The bucket's record; None if there is no such bucket."""
+    try:
+        tags = _tags(client, bucket)
+    except _error() as error:
+        if error.code == NO_BUCKET:
+            return None
+        raise
+    pieces = [tags[f"{TAG}.{number}"] for number in range(PIECES) if f"{TAG}.{number}" in tags]
+    foreign = {name: value for name, value in tags.items() if not name.startswith(f"{TAG}.")}
+    return Record(_unpack("".join(pieces)), tags.get(f"{TAG}.identity", ""), bool(pieces), foreign)
+
+
+def write(client: Any, bucket: str, before: Record, owner: Owner, identity: str) -> Record:
+    """Replace the record; tags that are not ours stay as they are."""
+    from minio.commonconfig import Tags
+
+    text = _pack(owner)
+    pieces = {f"{TAG}.{at // PIECE}": text[at : at + PIECE] for at in range(0, len(text), PIECE)}
+    if len(pieces) > PIECES:
+        raise EnvctlError(
+            f"the record of bucket {bucket} is too long", hint="shorten its notes", code="record_too_long"
+        )
+    tags = Tags.new_bucket_tags()
+    tags.update({**before.foreign, f"{TAG}.identity": identity, **pieces})
+    try:
+        client.set_bucket_tags(bucket, tags)
+    except _error() as error:
+        if error.code not in NO_TAGS:
+            raise
+        body = json.dumps(dict(tags)).encode()
+        client.put_object(bucket, MARKER, io.BytesIO(body), len(body), content_type="application/json")
+    return Record(owner, identity, True, before.foreign)
+
+
+def make(client: Any, bucket: str) -> bool:
+    """Whether it was this call that made it."""
+    try:
+        client.make_bucket(bucket)
+    except _error() as error:
+        if error.code not in THERE:
+            raise
+        return False
+    return True
+
+
+def recorded(client: Any) -> dict[str, Record]:
+    """Every bucket that bears a record of ours, readable or not."""
+    found = {bucket.name: read(client, bucket.name) for bucket in client.list_buckets()}
+    return {name: record for name, record in sorted(found.items()) if record is not None and record.marked}
+
+
+def empty(client: Any, bucket: str) -> bool:
+    """Whether there is nothing in it: no object, no old version, no upload under way."""
+    objects = (name for name, _ in _contents(client, bucket) if name != MARKER)
+    return next(objects, None) is None and next(_uploads(client, bucket), None) is None
+
+
+def remove(client: Any, bucket: str) -> None:
+    """Empty it and remove it. Tags go with the bucket in the server's one step; a marker object has to go before."""
+    for name, upload in list(_uploads(client, bucket)):
+        _unless_gone(partial(client._abort_multipart_upload, bucket, name, upload))
+    _remove_contents(client, bucket, but=MARKER)
+    _remove_contents(client, bucket, but="")
+    _unless_gone(partial(client.remove_bucket, bucket))
+
+
+def _remove_contents(client: Any, bucket: str, *, but: str) -> None:
+    """In batches where the server can, else one by one."""
+    from minio.deleteobjects import DeleteObject
+
+    def doomed() -> Iterator[Any]:
+        return (DeleteObject(name, version) for name, version in _contents(client, bucket) if name != but)
+
+    try:
+        failed = list(client.remove_objects(bucket, doomed()))
+    except _error() as error:
+        if error.code == NO_BUCKET:
+            return
+        failed = [error]
+    if failed:
+        for name, version in _contents(client, bucket):
+            if name != but:
+                client.remove_object(bucket, name, version)
+
+
+def _contents(client: Any, bucket: str) -> Iterator[tuple[str, str | None]]:
+    """Every version of every object; plain objects where the server knows no versions."""
+    for versions in (True, False):
+        try:
+            for one in client.list_objects(bucket, recursive=True, include_version=versions):
+                yield one.object_name, one.version_id
+        except _error() as error:
+            if error.code == NO_BUCKET:
+                return
+            if not versions or error.code not in NO_TAGS:
+                raise
+        else:
+            return
+
+
+def _uploads(client: Any, bucket: str) -> Iterator[tuple[str, str]]:
+    """Uploads in parts that nobody completed."""
+    try:
+        found = client._list_multipart_uploads(bucket, prefix="", max_uploads=1000)
+    except _error() as error:
+        if error.code not in NO_TAGS and error.code != NO_BUCKET:
+            raise
+        return
+    for one in found.uploads:
+        yield one.object_name, one.upload_id
+
+
+def _tags(client: Any, bucket: str) -> dict[str, str]:
+    try:
+        return dict(client.get_bucket_tags(bucket) or {})
+    except _error() as error:
+        if error.code not in UNREADABLE:
+            raise
+    return _marker(client, bucket)
+
+
+def _marker(client: Any, bucket: str) -> dict[str, str]:
+    """The tags that are kept in an object, where there is one that we may and can read."""
+    try:
+        answer = client.get_object(bucket, MARKER)
+    except _error() as error:
+        if error.code not in UNREADABLE:
+            raise
+        return {}
+    try:
+        content = json.loads(answer.read(64 * 1024))
+    except ValueError:
+        return {}
+    finally:
+        answer.close()
+        answer.release_conn()
+    return content if isinstance(content, dict) and all(isinstance(one, str) for one in content.values()) else {}
+
+
+def _pack(owner: Owner) -> str:
+    """The record in the few characters that tags may have."""
+    return base64.urlsafe_b64encode(zlib.compress(owners.to_text(owner).encode(), 9)).decode()
+
+
+def _unpack(text: str) -> Owner | None:
+    try:
+        return owners.from_text(zlib.decompress(base64.urlsafe_b64decode(text)).decode())
+    except (ValueError, zlib.error):
+        return None
+
+
+def _unless_gone(remove: Callable[[], Any]) -> None:
+    try:
+        remove()
+    except _error() as error:
+        if error.code not in (NO_BUCKET, "NoSuchKey", "NoSuchUpload"):
+            raise
+
+
+def _error() -> type[Any]:
+    from minio.error import S3Error
+
+    return S3Error

@@ -1,0 +1,138 @@
+"""Keys that open exactly one claim's buckets, where the server can make such keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from typing import Any
+
+from envctl.model import Address
+from envctl.services.s3_wire import Answer, endpoint, region, signed, unreachable
+
+POLICY = "envctl"
+ALLOWED = (
+    "Get*",
+    "List*",
+    "PutObject",
+    "PutObjectTagging",
+    "PutBucketVersioning",
+    "DeleteObject",
+    "DeleteObjectVersion",
+    "AbortMultipartUpload",
+)
+"""All that an application does with its bucket. Tags (our record), bucket policy and removal are not among it."""
+BUSY = frozenset({500, 502, 503, 504})
+
+
+def server_name(address: Address) -> str:
+    """What the server calls itself: `SeaweedFS 8000GB 4.48`, `MinIO`."""
+    return signed(address, address.user, address.password).server or "S3"
+
+
+def grant(address: Address, identity: str, secret: str, buckets: tuple[str, ...]) -> tuple[str, str]:
+    """The key and secret for these buckets: the claim's own, or the administrator's where the server has no others."""
+    key, own = key_of(identity), hashlib.sha256(f"s3:{secret}".encode()).hexdigest()[:40]
+    kind = server_name(address)
+    if kind.startswith("SeaweedFS") and _grant_by_iam(address, identity, key, own, buckets):
+        return key, own
+    if kind.startswith("MinIO") and _grant_by_minio(address, key, own, buckets):
+        return key, own
+    return address.user, address.password
+
+
+def revoke(address: Address, identity: str) -> None:
+    """Take back what `grant` gave, if it gave anything."""
+    kind = server_name(address)
+    if kind.startswith("SeaweedFS"):
+        _revoke_by_iam(address, identity)
+    if kind.startswith("MinIO"):
+        _revoke_by_minio(address, key_of(identity))
+
+
+def key_of(identity: str) -> str:
+    """The access key of an identity: letters and digits, as servers want it, and nobody else's."""
+    return "ENVCTL" + hashlib.sha256(identity.encode()).hexdigest()[:14].upper()
+
+
+def policy(buckets: tuple[str, ...]) -> dict[str, Any]:
+    """What the key may do, and where."""
+    places = [place for bucket in buckets for place in (f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*")]
+    allow = {"Effect": "Allow", "Action": [f"s3:{action}" for action in ALLOWED], "Resource": places}
+    return {"Version": "2012-10-17", "Statement": [allow]}
+
+
+def _grant_by_iam(address: Address, identity: str, key: str, secret: str, buckets: tuple[str, ...]) -> bool:
+    """User, policy, key. False where the server's IAM is switched off or read-only."""
+    user = _user(identity)
+    made = _iam(address, "CreateUser", UserName=user)
+    if made.status != 200 and made.code != "EntityAlreadyExists":
+        return False
+    document = json.dumps(policy(buckets))
+    _expect(address, _iam(address, "PutUserPolicy", UserName=user, PolicyName=POLICY, PolicyDocument=document))
+    new = {"UserName": user, "AccessKeyId": key, "SecretAccessKey": secret}
+    given = _iam(address, "CreateAccessKey", **new)
+    if given.code == "EntityAlreadyExists" and signed(address, key, secret).status != 200:
+        _iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key)
+        given = _iam(address, "CreateAccessKey", **new)
+    if given.code != "EntityAlreadyExists":
+        _expect(address, given)
+    return True
+
+
+def _revoke_by_iam(address: Address, identity: str) -> None:
+    """The policy has to go by itself: it would outlive its user and wait for the next one of that name."""
+    user = _user(identity)
+    _iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key_of(identity))
+    _iam(address, "DeleteUserPolicy", UserName=user, PolicyName=POLICY)
+    _iam(address, "DeleteUser", UserName=user)
+
+
+def _iam(address: Address, action: str, **parameters: str) -> Answer:
+    form = {"Action": action, "Version": "2010-05-08", **parameters}
+    answer = signed(address, address.user, address.password, service="iam", form=form)
+    if answer.status in BUSY:
+        raise unreachable(address, f"{action} of its IAM: {answer.status} {answer.code}")
+    return answer
+
+
+def _expect(address: Address, answer: Answer) -> None:
+    if answer.status != 200:
+        raise unreachable(address, f"its IAM refused a key for our buckets: {answer.status} {answer.code}")
+
+
+def _user(identity: str) -> str:
+    return f"envctl-{identity}"
+
+
+def _grant_by_minio(address: Address, key: str, secret: str, buckets: tuple[str, ...]) -> bool:
+    """The same through MinIO's own interface. False where it does not answer."""
+    from minio.error import MinioAdminException
+
+    admin = _minio(address)
+    try:
+        admin.policy_add(_user(key), policy=policy(buckets))
+        admin.user_add(key, secret)
+        admin.policy_set(_user(key), user=key)
+    except MinioAdminException:
+        return False
+    return True
+
+
+def _revoke_by_minio(address: Address, key: str) -> None:
+    from minio.error import MinioAdminException
+
+    admin = _minio(address)
+    with suppress(MinioAdminException):
+        admin.user_remove(key)
+    with suppress(MinioAdminException):
+        admin.policy_remove(_user(key))
+
+
+def _minio(address: Address) -> Any:
+    from minio import MinioAdmin
+    from minio.credentials.providers import StaticProvider
+
+    scheme, _, place = endpoint(address).partition("://")
+    login = StaticProvider(address.user, address.password)
+    return MinioAdmin(endpoint=place, credentials=login, region=region(address), secure=scheme == "https")

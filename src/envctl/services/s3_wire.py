@@ -1,0 +1,138 @@
+"""How we talk to an S3 server: through minio's client, and by signing the requests that it has no call for."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from envctl.errors import UnavailableError
+from envctl.model import Address
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def endpoint(address: Address) -> str:
+    """The server's URL, without credentials."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    scheme = "https" if address.options.get("secure") == "true" else "http"
+    return f"{scheme}://{host}:{address.port}"
+
+
+def region(address: Address) -> str:
+    """The region that requests are signed for."""
+    return address.options.get("region", "us-east-1")
+
+
+@contextmanager
+def connected(address: Address) -> Iterator[Any]:
+    """The administrator's client; a server that does not answer or lets us in is told in one error."""
+    from minio import Minio
+    from minio.error import S3Error, ServerError
+    from urllib3.exceptions import HTTPError
+
+    pool = _pool(retries=2)
+    scheme, _, place = endpoint(address).partition("://")
+    try:
+        yield Minio(
+            place,
+            address.user or None,
+            address.password or None,
+            secure=scheme == "https",
+            region=region(address),
+            http_client=pool,
+        )
+    except (HTTPError, ServerError) as error:
+        raise unreachable(address, str(error)) from error
+    except S3Error as error:
+        raise unreachable(address, f"{error.code}: {error.message} ({error.bucket_name or 'no bucket'})") from error
+    finally:
+        pool.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: an error code of S3 or IAM is the text between `<Code>` and its end."""
+
+    status: int
+    server: str
+    text: str
+
+    @property
+    def code(self) -> str:
+        """The error's code, if it has one."""
+        return self.text.partition("<Code>")[2].partition("</Code>")[0]
+
+
+def signed(
+    address: Address,
+    key: str,
+    secret: str,
+    *,
+    service: str = "s3",
+    path: str = "/",
+    query: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request signed with AWS signature version 4: a POST where there is a form, else a GET."""
+    from urllib3.exceptions import HTTPError
+
+    method = "GET" if form is None else "POST"
+    body = urlencode(form or {})
+    search = urlencode(sorted((query or {}).items()), quote_via=quote, safe="")
+    place = endpoint(address).partition("://")[2]
+    headers = {
+        "host": place,
+        "x-amz-content-sha256": _digest(body),
+        "x-amz-date": f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
+    }
+    if form is not None:
+        headers["content-type"] = FORM
+    headers["authorization"] = _authorization(method, path, search, headers, key, secret, region(address), service)
+    pool = _pool(retries=0)
+    try:
+        url = f"{endpoint(address)}{path}" + (f"?{search}" if search else "")
+        answer = pool.request(method, url, body=body, headers=headers, redirect=False)
+    except HTTPError as error:
+        raise unreachable(address, str(error)) from error
+    finally:
+        pool.clear()
+    return Answer(answer.status, answer.headers.get("Server", ""), answer.data.decode(errors="replace"))
+
+
+def unreachable(address: Address, cause: str) -> UnavailableError:
+    """The one error for an S3 server that does not do what it was asked."""
+    return UnavailableError(f"s3 at {endpoint(address)} does not answer as it should", cause=cause)
+
+
+def _authorization(
+    method: str, path: str, search: str, headers: Mapping[str, str], key: str, secret: str, region: str, service: str
+) -> str:
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    request = "\n".join((method, path, search, lines, names, headers["x-amz-content-sha256"]))
+    stamp = headers["x-amz-date"]
+    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    signing = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        signing = hmac.digest(signing, part.encode(), "sha256")
+    message = "\n".join(("AWS4-HMAC-SHA256", stamp, scope, _digest(request)))
+    signature = hmac.digest(signing, message.encode(), "sha256").hex()
+    return f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={names}, Signature={signature}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pool(*, retries: int) -> Any:
+    import urllib3
+
+    patience = urllib3.Timeout(connect=3, read=60)
+    again = urllib3.Retry(retries, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504])
+    return urllib3.PoolManager(timeout=patience, retries=again if retries else False)
