@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MARK = "ENVCTL_KEPT_BY"
 """Marks descendants where the system does not hand orphans to us (all but Linux)."""
 WITNESSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-PATIENCE = 5.0
 GRACE = 1.0
 """For those who were told to end together with the program and are a little slower than it."""
 LAST = 2.0
@@ -92,6 +91,7 @@ class Keeper:
         self.orders = orders
         self.heard = heard
         self.what = first
+        self.patience = float(first["patience"])
         self.listening = [orders.control, heard]
         self.family = Family(adopts=first["adopts"])
         self.seen: Counter[int] = Counter()
@@ -145,7 +145,7 @@ class Keeper:
                 self.pass_on(number)
             case "stop" if not self.steps:
                 self.pass_on(number)
-                self.plan((signal.SIGTERM, PATIENCE), after=PATIENCE)
+                self.plan((signal.SIGTERM, self.patience), after=self.patience)
             case "kill":
                 self.plan(after=0)
             case "gone":
@@ -202,7 +202,7 @@ class Keeper:
         if self.steps and self.deadline is not None:
             self.deadline = min(self.deadline, time.monotonic() + GRACE)
         elif not self.family.gone():
-            self.plan((signal.SIGTERM, PATIENCE), after=0)
+            self.plan((signal.SIGTERM, self.patience), after=0)
 
 
 class Family:

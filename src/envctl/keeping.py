@@ -19,6 +19,8 @@ from envctl.model import Command
 
 ADOPTS = sys.platform == "linux"
 """Whether the kernel can hand the orphans among its descendants to a keeper."""
+PATIENCE = 5.0
+"""How long a program has between one signal and the next, harder one."""
 BOOT = "import sys; sys.path.append(sys.argv[2]); from envctl.keeper import main; main()"
 
 
@@ -43,12 +45,17 @@ class Kept:
         self._order(order="pass", signal=int(number))
 
     def stop(self, number: int) -> None:
-        """End the program and all that came of it: this signal, 5 s later SIGTERM, 5 s later SIGKILL."""
+        """End the program and all that came of it: this signal, later SIGTERM, later SIGKILL."""
         self._order(order="stop", signal=int(number))
 
     def kill(self) -> None:
         """End all of it at once."""
         self._order(order="kill")
+
+    def leave(self) -> None:
+        """Let the keeper believe that we died: it ends everything by itself."""
+        with contextlib.suppress(OSError):
+            self.control.shutdown(socket.SHUT_WR)
 
     def news(self) -> list[News] | None:
         """What has been reported since the last call (waits for something), or None once the keeper has gone."""
@@ -73,7 +80,6 @@ def keep(
     output: int | None,
     stdin: int | None = None,
     label: str = "",
-    adopts: bool = ADOPTS,
 ) -> Iterator[Kept]:
     """Run a program for as long as the block lasts; when it is left, by whatever way, nothing of it is alive.
 
@@ -90,7 +96,7 @@ def keep(
                 session=not shared,
             )
         try:
-            _send(ours, command, shared, adopts)
+            _send(ours, command, shared)
             yield Kept(ours)
         finally:
             ours.close()
@@ -102,13 +108,19 @@ def explained(name: str, news: News) -> EnvctlError:
     return EnvctlError(f"{name} could not be run", cause=news.detail, code="no_program")
 
 
-def _send(control: socket.socket, command: Command, shared: bool, adopts: bool) -> None:
+def lost(name: str) -> EnvctlError:
+    """The error for a keeper that ended without a word."""
+    return EnvctlError(f"the keeper of {name} was killed", hint="see whether anything of it still runs", code="keeper")
+
+
+def _send(control: socket.socket, command: Command, shared: bool) -> None:
     what = {
         "argv": command.argv,
         "cwd": str(command.cwd or Path.cwd()),
         "env": shell.environment(command.env),
         "shared": shared,
-        "adopts": adopts,
+        "adopts": ADOPTS,
+        "patience": PATIENCE,
     }
     with contextlib.suppress(OSError):  # A keeper that died at once is seen by the first `news`.
         control.sendall(json.dumps(what).encode() + b"\n")

@@ -93,7 +93,7 @@ def status_screen(data: Mapping[str, Any]) -> RenderableType:
 
     parts: list[RenderableType] = [_text(f"{data['project']} · {data['namespace']} · engine {data['engine']}")]
     for title, table in _status_tables(data):
-        parts += [_text(""), table if table is not None else _text(f"no {title}", "dim")]
+        parts += [_text(""), table if table.row_count else _text(f"no {title}", "dim")]
     return Group(*parts)
 
 
@@ -168,7 +168,7 @@ def size(count: int | None) -> str:
     return f"{value:.1f} TB"
 
 
-def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table | None]]:
+def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     servers = [(o["service"], _state(o["state"]), o["address"], o["pid"] or "", o["detail"]) for o in data["servers"]]
     yield "servers", _table(("server", "state", "address", "pid", ""), servers)
     leases = [(o["kind"], o["namespace"], o["command"], o["pid"] or "", o["since"]) for o in data["leases"]]
@@ -179,8 +179,8 @@ def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table | None]
     yield "other namespaces", _table(("namespace", "branch", "checkout", ""), others)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """A table without lines, or None where there is nothing in it."""
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A table without lines."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
@@ -188,7 +188,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(cell if not isinstance(cell, str | int) else _text(str(cell)) for cell in row))
-    return table if table.row_count else None
+    return table
 
 
 def _state(word: str) -> Any:
