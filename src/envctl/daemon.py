@@ -10,7 +10,8 @@ import os
 import signal as signals
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 LOG_LIMIT = 10 * 1024 * 1024
 PATIENCE = 15.0
 """Seconds that a server has to stop by itself before it is killed."""
+
+
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+BECOME = """
+echo $$ >"$1" || exit 1
+{ read -r born </proc/$$/stat && echo "$born" >>"$1"; } 2>/dev/null
+shift
+exec "$@"
+"""
+"""Writes who it is, then becomes the server: pid and time of birth (where the system tells it) stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,8 @@ def leads(daemon: Daemon) -> bool:
     """Whether it runs and its first process is there, not only children that outlived it."""
     if not runs(daemon):
         return False
-    with suppress(OSError, ValueError):
-        os.kill(int(daemon.pid_file.read_text()), 0)
+    with suppress(OSError, ValueError, IndexError):
+        os.kill(int(daemon.pid_file.read_text().split()[0]), 0)
         return True
     return False
 
@@ -65,37 +76,36 @@ def leads(daemon: Daemon) -> bool:
 def claim(daemon: Daemon) -> int:
     """The locked descriptor that everything of this server is started with."""
     descriptor = state.claim(daemon.alive)
-    if descriptor is None:
-        pids = ", ".join(str(one.pid) for one in members(daemon))
-        raise EnvctlError(
-            f"{daemon.service} has processes left that do not end",
-            cause=f"they hold {daemon.alive}: {pids or 'not visible to us'}",
-            hint="end them, then try again",
-            code="server_stuck",
-        )
-    return descriptor
+    if descriptor is not None:
+        daemon.pid_file.unlink(missing_ok=True)
+        return descriptor
+    pids = ", ".join(str(one.pid) for one in members(daemon))
+    raise EnvctlError(
+        f"{daemon.service} has processes left that do not end",
+        cause=f"they hold {daemon.alive}: {pids or 'not visible to us'}",
+        hint="end them, then try again",
+        code="server_stuck",
+    )
 
 
 def start(daemon: Daemon, command: Command, descriptor: int) -> int:
     """Start the server in a session of its own; it holds the lock from before its first instruction."""
-    state.folder(daemon.log.parent)
-    with suppress(FileNotFoundError):
-        daemon.pid_file.unlink()
-    script = 'echo $$ >"$1" && shift && exec "$@"'
-    argv = ("sh", "-c", script, "sh", str(daemon.pid_file), *command.argv)
-    with _stdin(command, daemon) as stdin, _log(daemon) as log:
-        return shell.detach(replace(command, argv=argv), log=log, keep=(descriptor,), stdin=stdin)
+    argv = ("sh", "-c", BECOME, "sh", str(daemon.pid_file), *command.argv)
+    with _opened(daemon, command.stdin) as (stdin, log):
+        return shell.detach(
+            replace(command, argv=argv), log=log, keep=(descriptor,), stdin=stdin, inherit=_environment()
+        )
 
 
 def run(daemon: Daemon, command: Command, descriptor: int, given_up: Event) -> int:
     """Run a command that prepares the server, to its end; should we die, it counts as the server until it ends."""
-    state.folder(daemon.log.parent)
-    with _stdin(command, daemon) as stdin, _log(daemon) as log:
-        process = shell.spawn(command, log=log, keep=(descriptor,), stdin=stdin)
+    with _opened(daemon, command.stdin) as (stdin, log):
+        process = shell.spawn(command, log=log, keep=(descriptor,), stdin=stdin, inherit=_environment())
     pause = 0.005
     while process.poll() is None:
         if given_up.wait(pause):
             os.killpg(process.pid, signals.SIGKILL)
+            return process.wait()
         pause = min(pause * 1.3, 0.05)
     return process.returncode
 
@@ -118,10 +128,15 @@ def pid(daemon: Daemon) -> int:
 
 
 def members(daemon: Daemon) -> list[psutil.Process]:
-    """Every process that has the lock file open, which no stranger has."""
+    """Every process that has the lock file open, which no stranger has, and the proven first one."""
     import psutil
 
-    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _has(one, daemon)]
+    found = {one.pid: one for one in [_leader(daemon)] if one}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and _has(process, daemon):
+                found[process.pid] = process
+    return list(found.values())
 
 
 def last_lines(daemon: Daemon, offset: int = 0) -> str:
@@ -145,34 +160,51 @@ def rotate(daemon: Daemon) -> None:
         daemon.log.replace(daemon.log.with_suffix(".log.1"))
 
 
-def _stdin(command: Command, daemon: Daemon) -> IO[bytes]:
-    """What the command reads, from a file without a name: it may be a secret."""
-    file = tempfile.TemporaryFile(dir=daemon.alive.parent)  # noqa: SIM115
-    file.write(command.stdin.encode())
-    file.seek(0)
-    return file
+@contextmanager
+def _opened(daemon: Daemon, text: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """What a program reads, in a file without a name since it may be a secret, and its log."""
+    state.folder(daemon.log.parent)
+    with ExitStack() as stack:
+        try:
+            stdin = stack.enter_context(tempfile.TemporaryFile(dir=daemon.alive.parent))
+            stdin.write(text.encode())
+            stdin.seek(0)
+            os.fchmod(stdin.fileno(), 0o644)  # A program that gave up root may open it again as /dev/stdin.
+            log = os.open(daemon.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            opened = stdin, stack.enter_context(os.fdopen(log, "ab"))
+        except OSError as error:
+            raise state.unwritable(daemon.log, error) from error
+        yield opened
 
 
-def _log(daemon: Daemon) -> IO[bytes]:
-    return os.fdopen(os.open(daemon.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+def _environment() -> dict[str, str]:
+    """What a server that many checkouts share may know of the shell that happened to start it."""
+    return {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("LC_")}
 
 
 def _leader(daemon: Daemon) -> psutil.Process | None:
+    """The first process, if it is proven to be it: a pid by itself may be anybody's by now."""
     import psutil
 
-    with suppress(OSError, ValueError, psutil.Error):
-        process = psutil.Process(int(daemon.pid_file.read_text()))
-        return process if _has(process, daemon) else None
+    with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        words = daemon.pid_file.read_text().split("\n")
+        process = psutil.Process(int(words[0]))
+        try:
+            return process if _has(process, daemon) else None
+        except psutil.AccessDenied:  # It gave up root, and a container's root may not look into it.
+            born = Path(f"/proc/{process.pid}/stat").read_text()
+            return process if runs(daemon) and _birth(born) == _birth(words[1]) else None
     return None
 
 
 def _has(process: psutil.Process, daemon: Daemon) -> bool:
-    import psutil
-
     path = str(daemon.alive.resolve())
-    with suppress(psutil.Error, OSError):
-        return any(file.path == path for file in process.open_files())
-    return False
+    return any(file.path == path for file in process.open_files())
+
+
+def _birth(line: str) -> str:
+    """The start time in a line of /proc/PID/stat; the name before it may hold anything but a last bracket."""
+    return line.rpartition(")")[2].split()[19]
 
 
 def _send(processes: list[psutil.Process], signal: int) -> None:

@@ -49,15 +49,17 @@ def wake(home: Path) -> None:
 
 def main(home: Path, descriptor: int) -> None:
     """Wait until nobody uses the set, then for its idle time, then stop it, unless somebody came back."""
-    from envctl import leases
+    from envctl import held, leases
 
     os.chdir("/")
+    if not home.is_dir():
+        return
     with suppress(FileExistsError):
         os.mkfifo(_pipe(home), 0o600)
     pipe = os.open(_pipe(home), os.O_RDWR | os.O_NONBLOCK)
     while True:
         remaining: float | None = 0.0
-        leases.until_unused(home)
+        held.until_free(home / "leases")
         with suppress(LockTimeoutError), leases.locked(home, who="the idle watcher", wait=DAY, talk=print):
             remaining = leases.stop_if_idle(home, print)
             if remaining is None:

@@ -30,10 +30,10 @@ class Job:
 
     service: str
     need: Need
+    servers: ServerSet
+    program: Program
     way: Way
     server: Server
-    durable: bool
-    home: Path
 
     @property
     def daemon(self) -> Daemon:
@@ -48,7 +48,7 @@ class Job:
     def place(self, data: Path) -> Place:
         """What the service is told; while it is filled, the data folder has another name."""
         numbers = tuple(int(port) for port in self.server.detail["ports"].split())
-        return Place(data, self.server.address, numbers, self.durable)
+        return Place(data, self.server.address, numbers, self.servers.durable)
 
 
 @dataclass
@@ -78,8 +78,7 @@ def plan(servers: ServerSet, name: str, need: Need, kept: Server | None) -> Job:
     """Everything about a server that is decided before it starts, so that it can be put on record first."""
     program = need.kind.program(need.settings)
     way = unprivileged.way(program)
-    server = kept or _server(servers, name, program, way)
-    return Job(name, need, way, server, servers.durable, servers.home)
+    return Job(name, need, servers, program, way, kept or _server(servers, name, program, way))
 
 
 def bring_up(jobs: list[Job], book: Book, talk: Talk) -> None:
@@ -150,6 +149,8 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
             return
         talk(f"{job.service} runs but does not answer: starting it again")
         daemon.stop(job.daemon, signal=int(job.server.detail["signal"]))
+        job = replace(job, server=_server(job.servers, job.service, job.program, job.way))
+        book.change(job.service, job.server)
     started.append(job.service)
     talk(f"starting {job.service}")
     for attempt in range(1, ATTEMPTS + 1):
@@ -229,7 +230,7 @@ def _moved(job: Job, book: Book, talk: Talk) -> Job:
     """The same server on other ports, for those that a stranger took between our look and its start."""
     old = [int(port) for port in job.server.detail["ports"].split()]
     new = [
-        port if ports.is_free(port) else ports.again(_key(job.home, job.service, index))
+        port if ports.is_free(port) else ports.again(_key(job.servers.home, job.service, index))
         for index, port in enumerate(old)
     ]
     if old[0] != new[0]:

@@ -7,22 +7,20 @@ anything is started, sees it.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from envctl import engines, idle, state
+from envctl import engines, held, idle, state
 from envctl.engines.base import Engine
 from envctl.errors import EnvctlError, LockTimeoutError, UnavailableError
+from envctl.held import Lease
 from envctl.model import Address, Holder, Running, Server, ServerSet, Talk
 
 WAIT = 60.0
@@ -38,7 +36,7 @@ def hold(
     """Use the servers for as long as the block runs; they are started if need be."""
     me = _holder("held", namespace, workspace, command)
     with locked(servers.home, who=_described(me), wait=wait, talk=talk):
-        lease = Lease.taken(servers.home, me)
+        lease = Lease.taken(servers.home / "leases", me)
         running = _started(lease, servers, engine, talk)
     try:
         yield running
@@ -53,7 +51,7 @@ def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, w
     me = _holder("pinned", namespace, workspace, "dev up")
     path = _pins(servers.home) / namespace
     with locked(servers.home, who=_described(me), wait=wait, talk=talk):
-        lease = Lease.taken(servers.home, me)
+        lease = Lease.taken(servers.home / "leases", me)
         running = _started(lease, servers, engine, talk)
         try:
             if not path.exists():
@@ -77,8 +75,8 @@ def unpin(home: Path, namespace: str, *, wait: float = WAIT, talk: Talk = _silen
 
 def holders(home: Path) -> tuple[Holder, ...]:
     """Everybody who uses the set now."""
-    held = [_read_holder(path, "held") for path in _files(home / "leases") if state.held(path)]
-    return (*held, *(_read_holder(path, "pinned") for path in _pinned(home)))
+    live = [held.read(path, "held") for path in held.files(home / "leases") if state.held(path)]
+    return (*live, *(held.read(path, "pinned") for path in _pinned(home)))
 
 
 def stop_unused(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
@@ -145,20 +143,9 @@ def locked(home: Path, *, who: str, wait: float, talk: Talk) -> AbstractContextM
     return state.locked(home / "lock", what=what, wait=wait, talk=talk, who=who)
 
 
-def until_unused(home: Path) -> None:
-    """Block in the kernel until no process holds a lease; remove what dead ones left."""
-    while files := _files(home / "leases"):
-        for path in files:
-            with suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
-                os.close(descriptor)
-                path.unlink()
-
-
 def stop_if_idle(home: Path, talk: Talk) -> float | None:
     """Under the set's lock: stop what has been unused long enough. The seconds still to wait, None when all is done."""
-    if any(state.held(path) for path in _files(home / "leases")):
+    if any(state.held(path) for path in held.files(home / "leases")):
         return 0.0
     running = record(home)
     if _pinned(home) or running is None:
@@ -171,37 +158,6 @@ def stop_if_idle(home: Path, talk: Talk) -> float | None:
         return remaining
     _stop(home, engine, talk)
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A file that this process has locked; what it says is for people, its lock is what counts."""
-
-    path: Path
-    descriptor: int
-
-    @classmethod
-    def taken(cls, home: Path, holder: Holder) -> Lease:
-        """Locked under a private name first: nobody ever sees a live lease unlocked."""
-        folder = state.folder(home / "leases")
-        _sweep(folder)
-        path = folder / uuid.uuid4().hex
-        private = folder / f".{path.name}"
-        descriptor = state.claim(private)
-        assert descriptor is not None, "nobody else knows this name"
-        try:
-            os.write(descriptor, json.dumps({"version": state.VERSION, **asdict(holder)}).encode())
-            private.rename(path)
-        except OSError as error:
-            private.unlink(missing_ok=True)
-            state.free(descriptor)
-            raise state.unwritable(path, error) from error
-        return cls(path, descriptor)
-
-    def drop(self) -> None:
-        """No longer a user."""
-        self.path.unlink(missing_ok=True)
-        state.free(self.descriptor)
 
 
 def _started(lease: Lease, servers: ServerSet, engine: Engine, talk: Talk) -> Running:
@@ -244,13 +200,6 @@ def _up(engine: Engine, running: Running) -> bool:
     return any(seen.state != "stopped" for seen in engine.look(running))
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what dead leases left. A private name can be judged only here, under the set's lock."""
-    for path in folder.iterdir():
-        if not state.held(path):
-            path.unlink(missing_ok=True)
-
-
 def _idle_left(home: Path) -> float:
     """Seconds until the idle time is over; every lease that comes or goes changes its folder's time."""
     content = state.read(home / "idle.json")
@@ -269,15 +218,6 @@ def _holder(kind: Literal["held", "pinned"], namespace: str, workspace: str, com
     return Holder(kind, namespace, workspace, command, since, os.getpid())
 
 
-def _read_holder(path: Path, kind: Literal["held", "pinned"]) -> Holder:
-    """What a lease says of itself; a lease is one whatever it says."""
-    try:
-        content = json.loads(path.read_text())
-        return Holder(kind, **{name: content[name] for name in ("namespace", "workspace", "command", "since", "pid")})
-    except (OSError, ValueError, KeyError, TypeError):
-        return Holder(kind, path.name if kind == "pinned" else "", "", "", "")
-
-
 def _described(holder: Holder) -> str:
     return f"`{holder.command}` of {holder.namespace} in {holder.workspace}"
 
@@ -287,12 +227,4 @@ def _pins(home: Path) -> Path:
 
 
 def _pinned(home: Path) -> list[Path]:
-    return _files(_pins(home))
-
-
-def _files(folder: Path) -> list[Path]:
-    """The published files of a folder; names that begin with a dot are being made."""
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except FileNotFoundError:
-        return []
+    return held.files(_pins(home))

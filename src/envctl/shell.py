@@ -57,10 +57,12 @@ def spawn(
     keep: tuple[int, ...] = (),
     stdin: IO[bytes] | int | None = subprocess.DEVNULL,
     session: bool = True,
+    inherit: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start in a session of its own and return at once; `keep` names descriptors that it inherits.
 
-    A `log` or `stdin` that is None is ours.
+    A `log` or `stdin` that is None is ours. `inherit` stands for our own environment, where not all of that
+    is the program's business.
     """
     return subprocess.Popen(
         command.argv,
@@ -68,17 +70,22 @@ def spawn(
         stdout=log,
         stderr=None if log is None else subprocess.STDOUT,
         cwd=command.cwd,
-        env=environment(command.env),
+        env=environment(command.env) if inherit is None else {**inherit, **command.env},
         pass_fds=keep,
         start_new_session=session,
     )
 
 
 def detach(
-    command: Command, *, log: IO[bytes] | int, keep: tuple[int, ...] = (), stdin: IO[bytes] | int = subprocess.DEVNULL
+    command: Command,
+    *,
+    log: IO[bytes] | int,
+    keep: tuple[int, ...] = (),
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    inherit: Mapping[str, str] | None = None,
 ) -> int:
     """Start what is to outlive us, and return its pid; nobody waits for it."""
-    process = spawn(command, log=log, keep=keep, stdin=stdin)
+    process = spawn(command, log=log, keep=keep, stdin=stdin, inherit=inherit)
     process.returncode = 0  # Else Python warns that it still runs, which is what it is for.
     return process.pid
 

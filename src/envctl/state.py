@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,6 @@ def locked(
         except Timeout:
             talk(f"waiting for {what}{_held_by(holder() or _text(note))}")
             lock.acquire(timeout=wait, poll_interval=0.1)
-        note.write_text(f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
     except Timeout as error:
         raise LockTimeoutError(
             f"{what} was still busy after {wait:g} s{_held_by(holder() or _text(note))}",
@@ -100,6 +99,8 @@ def locked(
     except OSError as error:
         raise unwritable(path, error) from error
     try:
+        with suppress(OSError):  # Only a word to those who wait.
+            note.write_text(f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
         yield
     finally:
         lock.release()

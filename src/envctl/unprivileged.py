@@ -83,9 +83,8 @@ def wrap(way: Way, command: Command) -> Command:
     """The command as this way runs it."""
     argv = tuple(_relocated(word, way.moved) for word in command.argv)
     env = {name: _relocated(value, way.moved) for name, value in command.env.items()}
-    # A program that gave up root could not enter the folder that we happen to stand in.
-    cwd = command.cwd or (Path("/") if way.prefix else None)
-    return replace(command, argv=(*way.prefix, *argv), env=env, cwd=cwd)
+    # A server must not keep the folder that we happen to stand in, which may be gone tomorrow.
+    return replace(command, argv=(*way.prefix, *argv), env=env, cwd=command.cwd or Path("/"))
 
 
 def give(way: Way, path: Path) -> None:
