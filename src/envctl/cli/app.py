@@ -1,0 +1,48 @@
+"""The commands, put together; and what the parser itself has to complain of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from envctl.cli import dev, project
+from envctl.cli.edge import Globals, globally
+from envctl.errors import UsageError
+from envctl.output import Output
+
+app = typer.Typer(
+    name="envctl",
+    help="One namespace per checkout inside shared PostgreSQL, S3 and Redis.",
+    epilog="Start with `envctl init`, then `envctl dev up`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+project.add(app)
+dev.add(app)
+globally(app)
+
+
+def run(words: Sequence[str], flags: Globals) -> int:
+    """Run one command line and return its exit code; the parser's complaints look like all other errors."""
+    try:
+        code = app(args=list(words), prog_name="envctl", standalone_mode=False, obj=flags)
+    except Exception as error:
+        complaint = _complaint(error)
+        if complaint is None:
+            raise
+        output = Output(json="--json" in words or flags.json, quiet=False, verbose=False)
+        return output.fail(" ".join(word for word in words[:2] if not word.startswith("-")), complaint)
+    return code if isinstance(code, int) else 0
+
+
+def _complaint(error: Any) -> UsageError | None:
+    """The parser's own exceptions, known by their shape: which package they come from differs by version."""
+    if type(error).__name__ == "Abort":
+        return UsageError("nothing was done", code="declined")
+    if not hasattr(error, "format_message"):
+        return None
+    path = getattr(getattr(error, "ctx", None), "command_path", "envctl")
+    return UsageError(error.format_message(), hint=f"{path} --help")

@@ -1,0 +1,224 @@
+"""`envctl dev …`: environment 1."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from envctl.cli.edge import Edge, command
+
+if TYPE_CHECKING:
+    from envctl.dev import Status
+    from envctl.project import Project
+    from envctl.sandbox import Sandbox
+    from envctl.servers import Servers
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the group."""
+    group = typer.Typer(help="Environment 1: this checkout's own database, buckets and ports.", no_args_is_help=True)
+    for name, function in (
+        ("up", up),
+        ("run", run),
+        ("status", status),
+        ("logs", logs),
+        ("psql", psql),
+        ("reset", reset),
+        ("down", down),
+    ):
+        command(group, name)(function)
+    app.add_typer(group, name="dev")
+
+
+def up(
+    edge: Edge,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Rebuild running servers that differ from this checkout's file.")
+    ] = False,
+) -> None:
+    """Start the shared servers, make this checkout's resources and migrate them. Example: envctl dev up"""
+    from envctl import dev
+    from envctl.render import sandbox_summary
+
+    project, chosen = _opened(edge)
+    with edge.output.progress("dev environment"):
+        ready = dev.up(project, chosen, recreate=recreate, wait=edge.flags.wait, talk=edge.output.say)
+    data = described(ready, chosen)
+    edge.output.result(edge.command, data, sandbox_summary(data))
+
+
+def run(
+    edge: Edge,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROCESS]...", help="Which processes; all if none.")
+    ] = None,
+) -> int:
+    """Run the project's processes, or `-- COMMAND`, with this checkout's variables.
+
+    Example: envctl dev run api · envctl dev run -- python manage.py shell
+    """
+    from envctl import dev
+    from envctl.render import prefixed
+
+    project, chosen = _opened(edge)
+    with dev.sandboxed(project, chosen, wait=edge.flags.wait, talk=edge.output.say) as ready:
+        if edge.flags.rest and not names:
+            return dev.run_command(ready, edge.flags.rest)
+        return dev.run_processes(
+            ready, names or (), edge.flags.rest, write=prefixed(edge.output, names or ()), talk=edge.output.say
+        )
+
+
+def status(
+    edge: Edge, watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep it on the screen.")] = False
+) -> int:
+    """Show servers, who uses them, and this checkout's resources. Example: envctl dev status --watch"""
+    from envctl import dev
+    from envctl.render import live, status_screen
+
+    project, chosen = _opened(edge, quiet=True)
+
+    def look() -> dict[str, Any]:
+        return status_data(project, chosen, dev.status(project, chosen))
+
+    if watch and not edge.flags.json:
+        live(lambda: status_screen(look()), pause=lambda: time.sleep(2))
+        return 0
+    data = look()
+    code = 0 if data["healthy"] else 3
+    edge.output.result(edge.command, data, status_screen(data), exit_code=code)
+    return code
+
+
+def logs(
+    edge: Edge,
+    service: Annotated[str, typer.Argument(help="One service; all if none.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+) -> None:
+    """Print the servers' logs. Example: envctl dev logs postgres --follow"""
+    from envctl import dev
+
+    project, chosen = _opened(edge, quiet=True)
+    for name, line in dev.logs(project, chosen, service, follow=follow):
+        edge.output.line(line if service else f"{name} | {line}")
+
+
+def psql(edge: Edge) -> int:
+    """Open psql on this checkout's database; arguments for psql after `--`. Example: envctl dev psql -- -c '\\dt'"""
+    from envctl import dev
+    from envctl.processes import run_foreground
+
+    project, chosen = _opened(edge, quiet=True)
+    ready = dev.current(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
+    return run_foreground(dev.psql(ready, edge.flags.rest))
+
+
+def reset(edge: Edge, yes: Yes = False) -> None:
+    """Make this checkout's database and buckets anew, and no other's. Example: envctl dev reset --yes"""
+    from envctl import dev
+    from envctl.render import sandbox_summary
+
+    project, chosen = _opened(edge)
+    edge.confirm(f"Delete all dev data of {project.namespace.name}?", yes=yes)
+    with edge.output.progress("reset"):
+        ready = dev.reset(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
+    data = described(ready, chosen)
+    edge.output.result(edge.command, data, sandbox_summary(data))
+
+
+def down(
+    edge: Edge,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Stop all servers of this project, used or not; the data stay.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Give the servers up; they stop when nobody else uses them. The data stay. Example: envctl dev down"""
+    from envctl import dev
+
+    if everything:
+        project = edge.project()
+        users = dev.users(project)
+        question = f"Stop all servers of {project.config.project}?"
+        edge.confirm(f"{question} In use by: {', '.join(users)}." if users else question, yes=yes)
+        stopped = dev.down_all(project, wait=edge.flags.wait, talk=edge.output.say)
+        edge.output.result(edge.command, {"stopped": stopped}, f"stopped {', '.join(stopped) or 'nothing: none ran'}")
+        return
+    project, chosen = _opened(edge, quiet=True)
+    gone = dev.down(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
+    text = "stopped the servers" if gone else "given up; the servers stay for those who use them"
+    edge.output.result(edge.command, {"stopped": [chosen.set.home.name] if gone else []}, text)
+
+
+def described(ready: Sandbox, chosen: Servers) -> dict[str, Any]:
+    """A sandbox as data: everything but the secrets."""
+    addresses = {name: one.address for name, one in ready.running.servers.items()}
+    return {
+        "project": ready.project.config.project,
+        "namespace": ready.project.namespace.name,
+        "environment": ready.project.environment,
+        "engine": chosen.set.engine,
+        "reason": chosen.reason,
+        "servers": {name: f"{one.host}:{one.port}" for name, one in addresses.items()},
+        "resources": [
+            {"service": one.service, "kind": one.kind, "name": one.name}
+            for access in ready.access.values()
+            for one in access.resources
+        ],
+        "processes": dict(ready.processes),
+        "migrated": list(ready.migrated),
+        "variables": sorted(ready.variables),
+    }
+
+
+def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, Any]:
+    """A status as data."""
+    return {
+        "project": project.config.project,
+        "namespace": project.namespace.name,
+        "engine": chosen.set.engine,
+        "reason": chosen.reason,
+        "healthy": seen.healthy,
+        "servers": [
+            {
+                "service": one.service,
+                "state": one.state,
+                "detail": one.detail,
+                "address": f"{address.host}:{address.port}",
+                "pid": one.pid,
+            }
+            for one, address in seen.servers
+        ],
+        "leases": [
+            {
+                "kind": one.kind,
+                "namespace": one.namespace,
+                "workspace": one.workspace,
+                "command": one.command,
+                "since": one.since,
+                "pid": one.pid,
+            }
+            for one in seen.holders
+        ],
+        "resources": [
+            {"service": one.service, "kind": one.kind, "name": one.name, "bytes": one.bytes} for one in seen.resources
+        ],
+        "others": [
+            {"namespace": one.namespace, "path": str(one.path), "branch": one.branch, "there": one.live}
+            for one in seen.others
+        ],
+    }
+
+
+def _opened(edge: Edge, *, quiet: bool = False) -> tuple[Project, Servers]:
+    from envctl import servers
+
+    project = edge.project()
+    chosen = servers.choose(project)
+    if not quiet:
+        edge.output.say(f"engine {chosen.set.engine}: {chosen.reason}")
+    return project, chosen

@@ -1,0 +1,120 @@
+"""`envctl ns`, `env`, `config`, `init`, `doctor`: the project and the machine."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from envctl.cli.edge import Edge, command
+
+
+class Format(StrEnum):
+    """How `envctl env` writes variables."""
+
+    sh = "sh"
+    fish = "fish"
+    dotenv = "dotenv"
+    json = "json"
+    github = "github"
+
+
+class Which(StrEnum):
+    """The six environments."""
+
+    dev = "dev"
+    test = "test"
+    ci = "ci"
+    preview = "preview"
+    staging = "staging"
+    production = "production"
+
+
+def add(app: typer.Typer) -> None:
+    """Register this module's commands."""
+    command(app, "init")(init)
+    command(app, "config")(config)
+    command(app, "doctor")(doctor)
+    command(app, "ns")(ns)
+    command(app, "env", epilog='Example: eval "$(envctl env)"')(env)
+
+
+def ns(edge: Edge) -> None:
+    """Print this checkout's namespace. Example: envctl ns --json"""
+    project = edge.project()
+    name = project.namespace
+    edge.output.result(
+        edge.command,
+        {
+            "namespace": name.name,
+            "source": name.source,
+            "branch": name.branch,
+            "workspace": str(name.workspace),
+            "names": project.names.as_json(project.buckets),
+        },
+        name.name,
+    )
+
+
+def env(
+    edge: Edge,
+    form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.sh,
+) -> None:
+    """Print the variables of this checkout's dev environment. Example: eval "$(envctl env)" """
+    from envctl import dev, servers, variables
+
+    project = edge.project()
+    ready = dev.current(project, servers.choose(project), wait=edge.flags.wait, talk=edge.output.say)
+    edge.output.result(
+        edge.command, {"variables": dict(ready.variables)}, variables.formatted(ready.variables, form.value)
+    )
+
+
+def config(
+    edge: Edge,
+    environment: Annotated[Which, typer.Option("--environment", "-e", help="Which of the six.")] = Which.dev,
+) -> None:
+    """Print every setting and where it came from, secrets masked. Example: envctl config --environment ci"""
+    from envctl.config import describe
+    from envctl.render import settings_table
+
+    project = edge.project(environment.value)
+    described = describe(project.config, environment.value)
+    edge.output.result(edge.command, described, settings_table(described))
+
+
+def init(
+    edge: Edge,
+    force: Annotated[bool, typer.Option("--force", help="Replace an envctl.toml that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print it, write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Look at the repository and write an envctl.toml for it. Example: envctl init --dry-run"""
+    from envctl import init as starter
+
+    target = edge.directory / "envctl.toml"
+    proposal = starter.propose(edge.directory)
+    data: dict[str, Any] = {"path": str(target), "text": proposal.text, "reasons": list(proposal.reasons)}
+    if dry_run:
+        edge.output.result(edge.command, {**data, "written": False}, proposal.text)
+        return
+    if target.exists():
+        edge.confirm(f"{target} is there. Replace it?", yes=force or yes)
+    starter.write(target, proposal.text, overwrite=target.exists())
+    for reason in proposal.reasons:
+        edge.output.say(reason)
+    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}")
+
+
+def doctor(edge: Edge) -> int:
+    """Check this machine and this project, and say what to do. Example: envctl doctor --json"""
+    from envctl import doctor as checks
+    from envctl.render import findings_table
+
+    findings = checks.examine(edge.directory, os.environ)
+    data = {"findings": [checks.as_json(one) for one in findings]}
+    bad = any(one.level == "problem" for one in findings)
+    edge.output.result(edge.command, data, findings_table(findings), exit_code=3 if bad else 0)
+    return 3 if bad else 0

@@ -1,0 +1,210 @@
+"""Environment 1: this checkout's own database, buckets and ports inside servers that stay up."""
+
+from __future__ import annotations
+
+import queue
+import shlex
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envctl import leases, ports, sandbox, servers, services, workspaces
+from envctl.config import Process as Configured
+from envctl.errors import UnavailableError, UsageError
+from envctl.model import Address, Command, Holder, Resource, Running, Sighting, Talk
+from envctl.processes import Process, Write, run_all, run_foreground
+from envctl.project import Project
+from envctl.sandbox import Sandbox
+from envctl.servers import Servers
+
+
+def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk) -> Sandbox:
+    """Servers running and pinned, this namespace's resources there, migrations applied. Again costs a look."""
+    project = sandbox.register(project, wait=wait, talk=talk)
+    if recreate:
+        leases.recreate(chosen.set, chosen.engine, wait=wait, talk=talk)
+    running = leases.pin(
+        chosen.set,
+        chosen.engine,
+        namespace=project.namespace.name,
+        workspace=str(project.root),
+        wait=wait,
+        talk=talk,
+    )
+    for difference in chosen.engine.differences(chosen.set, running):
+        talk(f"{difference} (`envctl dev up --recreate` follows this checkout)")
+    return sandbox.prepare(project, running, wait=wait, talk=talk)
+
+
+def current(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
+    """The sandbox that `up` made; not available where nobody has."""
+    running = _running(project, chosen)
+    if not any(one.namespace == project.namespace.name for one in leases.holders(chosen.set.home)):
+        raise _not_up(project)
+    return sandbox.prepare(project, running, wait=wait, talk=talk)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What there is to see of a project's dev servers and of this namespace."""
+
+    servers: tuple[tuple[Sighting, Address], ...]
+    holders: tuple[Holder, ...]
+    resources: tuple[Resource, ...]
+    others: tuple[workspaces.Workspace, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every recorded server runs."""
+        return all(seen.state == "running" for seen, _ in self.servers)
+
+
+def status(project: Project, chosen: Servers) -> Status:
+    """Look at servers, leases and resources; starts nothing."""
+    running = leases.record(chosen.set.home)
+    seen = chosen.engine.look(running) if running else ()
+    answering = [one.service for one in seen if one.state == "running" and one.service in project.config.services]
+    return Status(
+        servers=tuple((one, running.servers[one.service].address) for one in seen) if running else (),
+        holders=leases.holders(chosen.set.home),
+        resources=tuple(_resources(project, running, answering)) if running else (),
+        others=tuple(one for one in workspaces.workspaces(project.config.project) if one.path != project.root),
+    )
+
+
+def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
+    """A fresh database and fresh buckets for this namespace, and for no other."""
+    running = _running(project, chosen)
+    project = sandbox.register(project, wait=wait, talk=talk)
+    for resource in _resources(project, running, project.config.services):
+        talk(f"dropping {resource.kind} {resource.name}")
+        services.get(resource.service).drop(running.servers[resource.service].address, resource, sessions="end")
+    return sandbox.prepare(project, running, wait=wait, talk=talk)
+
+
+def down(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> bool:
+    """Unpin this namespace; whether its servers were stopped, because nobody else uses them."""
+    leases.unpin(chosen.set.home, project.namespace.name)
+    return leases.stop_unused(chosen.set.home, chosen.engine, wait=wait, talk=talk)
+
+
+def down_all(project: Project, *, wait: float, talk: Talk) -> list[str]:
+    """Stop every server set of this project, used or not; its data stay. Names what was stopped."""
+    stopped = []
+    for home, engine in servers.existing(project):
+        if leases.stop_all(home, engine, wait=wait, talk=talk):
+            stopped.append(home.name)
+    return stopped
+
+
+def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> AbstractContextManager[Sandbox]:
+    """This checkout's sandbox for the length of one command."""
+    return sandbox.opened(project, chosen, command="dev run", wait=wait, talk=talk)
+
+
+def run_command(ready: Sandbox, words: Sequence[str]) -> int:
+    """Run one command in the foreground with the sandbox's variables; its exit code is the result."""
+    return run_foreground(Command(tuple(words), env=ready.variables, cwd=Path.cwd()))
+
+
+def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *, write: Write, talk: Talk) -> int:
+    """Run the named processes (all where none is named), and beside them the command, if there is one."""
+    chosen = processes(ready, names)
+    if words:
+        chosen.append(Process(Path(words[0]).name, shlex.join(words), Path.cwd(), ready.variables, None, ""))
+    return run_all(chosen, write=write, talk=talk)
+
+
+def processes(ready: Sandbox, names: Sequence[str]) -> list[Process]:
+    """The configured processes of those names, each on this namespace's own port, free at this moment."""
+    configured = ready.project.config.dev.processes
+    for name in names:
+        if name not in configured:
+            known = ", ".join(configured) or "none"
+            raise UsageError(f"no process is called {name}", cause=f"configured under [dev.processes]: {known}")
+    if not configured:
+        raise UsageError(
+            "this project has no processes", hint="add [dev.processes.NAME] to envctl.toml, or give a command after --"
+        )
+    keys = {name: sandbox.process_key(ready.project, name) for name in names or configured}
+    taken = {name: configured[name].port or ports.take(key) for name, key in keys.items()}
+    exported = sandbox.export(ready.project, ready.access)
+    return [_process(ready.project, name, configured[name], port, exported) for name, port in taken.items()]
+
+
+def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> Iterator[tuple[str, str]]:
+    """The log lines of one server, or of all, each with its server's name."""
+    running = leases.record(chosen.set.home)
+    if running is None:
+        raise _not_up(project)
+    if service and service not in running.servers:
+        known = ", ".join(running.servers)
+        raise UsageError(f"no server is called {service}", cause=f"this set has: {known}")
+    names = [service] if service else list(running.servers)
+    lines = {name: chosen.engine.logs(running, name, follow=follow) for name in names}
+    return _as_they_come(lines) if follow else ((name, line) for name, one in lines.items() for line in one)
+
+
+def psql(ready: Sandbox, words: Sequence[str]) -> Command:
+    """The command that opens this namespace's database; the password goes by the environment."""
+    if "postgres" not in ready.access:
+        raise UsageError("this project has no postgres service")
+    values = ready.access["postgres"].values
+    login = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "database", "PGUSER": "user", "PGPASSWORD": "password"}
+    program = services.get("postgres").client(ready.project.config.services["postgres"])
+    return Command((str(program), *words), env={name: values[key] for name, key in login.items()})
+
+
+def users(project: Project) -> list[str]:
+    """Who uses any of this project's servers, other than this checkout."""
+    found = [one for home, _ in servers.existing(project) for one in leases.holders(home)]
+    return sorted({f"{one.namespace} ({one.kind})" for one in found if one.namespace != project.namespace.name})
+
+
+def _running(project: Project, chosen: Servers) -> Running:
+    running = leases.record(chosen.set.home)
+    if running is None or not running.ready or not chosen.engine.alive(running):
+        raise _not_up(project)
+    return running
+
+
+def _not_up(project: Project) -> UnavailableError:
+    return UnavailableError(
+        f"the dev environment of {project.namespace.name} is not up", hint="envctl dev up", code="not_up"
+    )
+
+
+def _resources(project: Project, running: Running, names: Iterable[str]) -> Iterator[Resource]:
+    """What this namespace owns in those services, in the dev environment."""
+    for name in names:
+        for one in services.get(name).list(running.servers[name].address, project.config.project):
+            owner = one.owner
+            if owner and owner.namespace == project.namespace.name and owner.environment == project.environment:
+                yield one
+
+
+def _process(project: Project, name: str, one: Configured, port: int, exported: Mapping[str, str]) -> Process:
+    return Process(
+        name=name,
+        command=one.command.replace("{port}", str(port)),
+        cwd=project.root / one.cwd,
+        env={**exported, **one.env},
+        port=port,
+        health=one.health,
+    )
+
+
+def _as_they_come(lines: Mapping[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
+    """Lines of several endless logs in the order in which they come."""
+    came: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def read(name: str, one: Iterator[str]) -> None:
+        for line in one:
+            came.put((name, line))
+
+    for name, one in lines.items():
+        threading.Thread(target=read, args=(name, one), daemon=True).start()
+    while True:
+        yield came.get()

@@ -1,0 +1,192 @@
+"""The story: hold the servers → create what is this namespace's own → migrate it → hand out the variables."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from envctl import leases, migrations, ports, services, state, variables, workspaces
+from envctl.migrations import Fingerprint, Migration
+from envctl.model import Access, Claim, Owner, Running, Talk
+from envctl.project import Project
+from envctl.servers import Servers
+
+T = TypeVar("T")
+
+MIGRATED = "migrated"
+"""The note in an owner record that says which migrations a resource has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """The resources of one namespace in one environment, ready."""
+
+    project: Project
+    running: Running
+    access: Mapping[str, Access]
+    variables: Mapping[str, str] = field(repr=False)
+    migrated: tuple[str, ...] = ()
+    """The services whose migrations ran just now."""
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """The port of each configured process."""
+        configured = self.project.config.dev.processes
+        return {name: one.port or ports.lookup(process_key(self.project, name)) for name, one in configured.items()}
+
+
+@contextmanager
+def opened(project: Project, servers: Servers, *, command: str, wait: float, talk: Talk) -> Iterator[Sandbox]:
+    """Hold the servers for as long as the block runs, with everything of this namespace ready inside it."""
+    project = register(project, wait=wait, talk=talk)
+    with leases.hold(
+        servers.set,
+        servers.engine,
+        namespace=project.namespace.name,
+        workspace=str(project.root),
+        command=command,
+        wait=wait,
+        talk=talk,
+    ) as running:
+        yield prepare(project, running, wait=wait, talk=talk)
+
+
+def register(project: Project, *, wait: float, talk: Talk) -> Project:
+    """Put this checkout on record before it makes anything, and learn whether the bare names are its own."""
+    mine = workspaces.register(
+        project.config.project, project.namespace, default_branch=project.default_branch, wait=wait, talk=talk
+    )
+    return replace(project, names=replace(project.names, primary=mine.primary))
+
+
+def prepare(
+    project: Project, running: Running, *, wait: float, talk: Talk, detail: Talk = lambda line: None
+) -> Sandbox:
+    """Create what is missing and migrate what is stale; what is there already costs a look."""
+    access = create(project, running)
+    ready = Sandbox(project, running, access, export(project, access))
+    return replace(ready, migrated=_migrate(ready, wait=wait, talk=talk, detail=detail))
+
+
+def create(project: Project, running: Running) -> dict[str, Access]:
+    """This namespace's resources in every service, made or found, side by side."""
+
+    def one(name: str) -> Access:
+        service, settings = services.get(name), project.config.services[name]
+        return service.create(running.servers[name].address, settings, claim(project, name))
+
+    return _each(project.config.services, one)
+
+
+def claim(project: Project, service: str, worker: str = "") -> Claim:
+    """What this namespace asks of a service: the names and the password are functions of the namespace alone."""
+    names, environment = project.names, project.environment
+    wanted = {
+        logical: names.database(environment, worker)
+        if pattern == "database"
+        else names.bucket(logical, environment, worker)
+        for pattern, logical in services.get(service).logical_names(project.config.services[service])
+    }
+    identity = names.identity(environment, worker)
+    return Claim(
+        owner=owner(project, worker),
+        identity=identity,
+        names=wanted,
+        secret=workspaces.secret(project.config.project, f"{service}:{identity}"),
+        memory=state.folder(project.home / "claims" / identity / service),
+    )
+
+
+def owner(project: Project, worker: str = "") -> Owner:
+    """The record that goes with everything this namespace makes."""
+    return Owner(
+        project=project.config.project,
+        environment=project.environment,
+        namespace=project.namespace.name,
+        workspace=str(project.root),
+        branch=project.namespace.branch,
+        host=socket.gethostname(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        worker=worker,
+    )
+
+
+def export(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
+    """The environment variables of this sandbox, as the configuration maps them."""
+    values = {f"{service}.{key}": value for service, one in access.items() for key, value in one.values.items()}
+    for name, process in project.config.dev.processes.items():
+        port = process.port or ports.lookup(process_key(project, name))
+        values |= {f"process.{name}.port": str(port), f"process.{name}.url": f"http://127.0.0.1:{port}"}
+    values |= {
+        "project": project.config.project,
+        "environment": project.environment,
+        "namespace": project.namespace.name,
+        "branch": project.namespace.branch,
+        "workspace": str(project.root),
+    }
+    return variables.render(project.config.exported(services.get), values)
+
+
+def process_key(project: Project, process: str) -> str:
+    """What a process's port is booked under."""
+    return f"{project.config.project}/{project.names.namespace}/{process}"
+
+
+def _migrate(ready: Sandbox, *, wait: float, talk: Talk, detail: Talk) -> tuple[str, ...]:
+    """Bring every service's data to what this checkout's files say, once, however many ask at the same time."""
+    project, ran = ready.project, []
+    for name in ready.access:
+        migration = services.get(name).migration(project.config.services[name])
+        if migration is None:
+            continue
+        now = migrations.fingerprint(migration.steps, migration.watch, project.root)
+        for warning in now.warnings:
+            talk(f"warning: {warning}")
+        if migrations.needed(now, _noted(ready.access[name])):
+            with _alone(project, name, wait, talk):
+                ran += [name] if _migrated(ready, name, migration, now, talk, detail) else []
+    return tuple(ran)
+
+
+def _migrated(ready: Sandbox, name: str, migration: Migration, now: Fingerprint, talk: Talk, detail: Talk) -> bool:
+    """Run one service's migrations; False where somebody has just done it. The note that they ran comes last."""
+    project, service = ready.project, services.get(name)
+    address = ready.running.servers[name].address
+    access = service.create(address, project.config.services[name], claim(project, name))
+    if not migrations.needed(now, _noted(access)):
+        return False
+    migrations.run(
+        migration.steps,
+        root=project.root,
+        variables=ready.variables,
+        connect=access.values,
+        talk=talk,
+        output=detail,
+    )
+    service.note(address, access.resources[0], {MIGRATED: now.digest})
+    return True
+
+
+def _alone(project: Project, service: str, wait: float, talk: Talk) -> AbstractContextManager[None]:
+    """The lock under which one namespace's data of one service are migrated."""
+    lock = project.home / "locks" / f"{project.names.identity(project.environment)}.{service}.lock"
+    return state.locked(lock, what=f"the migrations of {project.namespace.name}", wait=wait, talk=talk)
+
+
+def _noted(access: Access) -> str | None:
+    owner = access.resources[0].owner
+    return owner.notes.get(MIGRATED) if owner else None
+
+
+def _each(names: Mapping[str, object], work: Callable[[str], T]) -> dict[str, T]:
+    """The work for every name, in parallel; the first failure is raised once all have ended."""
+    if not names:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        futures = {name: pool.submit(work, name) for name in names}
+    return {name: future.result() for name, future in futures.items()}

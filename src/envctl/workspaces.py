@@ -1,0 +1,119 @@
+"""Which checkout has which namespace, and which one has the project's bare names."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envctl import state
+from envctl.errors import UsageError
+from envctl.model import Namespace, Talk
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One checkout that has used envctl, as it registered itself."""
+
+    namespace: str
+    path: Path
+    branch: str
+    primary: bool
+
+    @property
+    def live(self) -> bool:
+        """Whether the checkout is still there."""
+        return self.path.is_dir()
+
+
+def home(project: str) -> Path:
+    """The state folder of a project."""
+    return state.root() / "projects" / project
+
+
+def register(project: str, namespace: Namespace, *, default_branch: str, wait: float, talk: Talk) -> Workspace:
+    """Record this checkout before it makes anything; refuse a namespace that another live checkout has."""
+    with _locked(project, wait, talk):
+        mine = find(project, namespace.name)
+        if mine is not None and mine.path != namespace.workspace and mine.live:
+            raise UsageError(
+                f"the namespace {namespace.name} belongs to another checkout",
+                cause=f"{mine.path} uses it (branch {mine.branch or 'unknown'}), this one is {namespace.workspace}",
+                hint="give this checkout its own: set WORKSPACE_ID, or pass --namespace",
+                code="namespace_taken",
+            )
+        bare = primary(project, namespace, default_branch)
+        found = Workspace(namespace.name, namespace.workspace, namespace.branch, bare)
+        if mine != found:
+            state.write(
+                _file(project, namespace.name),
+                {"path": str(found.path), "branch": found.branch, "primary": found.primary},
+            )
+    return found
+
+
+def primary(project: str, namespace: Namespace, default_branch: str) -> bool:
+    """Whether the bare names are this checkout's: it is on the default branch, and no other live one claimed them."""
+    if not namespace.branch or namespace.branch != default_branch:
+        return False
+    holders = (one for one in workspaces(project) if one.primary and one.live)
+    return all(one.path == namespace.workspace for one in holders)
+
+
+def find(project: str, namespace: str) -> Workspace | None:
+    """The checkout that registered a namespace."""
+    content = state.read(_file(project, namespace))
+    if content is None:
+        return None
+    return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"])
+
+
+def workspaces(project: str) -> list[Workspace]:
+    """Every checkout that has registered itself."""
+    folder = home(project) / "workspaces"
+    names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+    return [one for one in (find(project, name) for name in names) if one is not None]
+
+
+def forget(project: str, namespace: str) -> None:
+    """Remove a registration; its resources are somebody else's business."""
+    _file(project, namespace).unlink(missing_ok=True)
+
+
+def secret(project: str, identity: str) -> str:
+    """The password of an identity: the same on every call, different for each, derived from one private file."""
+    return hmac.new(_key(project), identity.encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def _key(project: str) -> bytes:
+    path = state.folder(home(project)) / "key"
+    try:
+        key = bytes.fromhex(path.read_text())
+    except FileNotFoundError:
+        fresh = path.with_name(f".key.{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        try:
+            path.hardlink_to(fresh)  # never replaces: the first of two racers wins and both read it
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+        key = bytes.fromhex(path.read_text())
+    return key
+
+
+def _file(project: str, namespace: str) -> Path:
+    return home(project) / "workspaces" / f"{namespace}.json"
+
+
+@contextmanager
+def _locked(project: str, wait: float, talk: Talk) -> Iterator[None]:
+    with state.locked(home(project) / "workspaces.lock", what="the list of checkouts", wait=wait, talk=talk):
+        yield
