@@ -187,13 +187,13 @@ _GLUED = re.compile(r"[^_-]\{|\}[^_-]")
 
 def _clash(one: Shape, other: Shape) -> str:
     """Why two names cannot stand beside each other, or nothing."""
-    same_servers = SIX[one.environment].local and SIX[other.environment].local
-    if one.kind != other.kind or (one.primary != other.primary and not same_servers):
-        return ""
+    if one.kind != other.kind or one.primary != other.primary:
+        return ""  # the bare names are also those of a CI job, on servers of its own
     if one.text == other.text:
         return f"{one} and {other} would have the same name {_shown(one)}"
+    same_servers = SIX[one.environment].local and SIX[other.environment].local
     tails = one.after.endswith(other.after) or other.after.endswith(one.after)
-    if same_servers and not (one.fixed or other.fixed) and one.before == other.before and tails:
+    if same_servers and not one.primary and one.before == other.before and tails:
         return f"{one} ({_shown(one)}) and {other} ({_shown(other)}) could have the same name"
     return ""
 

@@ -153,6 +153,7 @@ def test_distinct_explicit_branches_have_distinct_names(one: str, other: str) ->
 @given(branches, branches, branches, branches)
 @example("a_b", "c", "a", "b_c")
 @example("a", "b_c", "a_b", "c")
+@example("x" * 40 + "y", "z.", "x" * 40, "yz.")
 def test_distinct_pairs_of_branch_and_workspace_have_distinct_names(
     branch: str, workspace: str, other: str, other_workspace: str
 ) -> None:

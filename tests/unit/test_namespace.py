@@ -341,6 +341,12 @@ def test_a_project_or_bucket_that_leaves_too_little_is_refused(project: str, buc
     assert "shorten" in error.value.hint
 
 
+def test_a_fixed_name_that_does_not_fit_is_refused() -> None:
+    patterns = Patterns({**DEFAULTS.database, "production": "{project}_" + "x" * 53})
+    with pytest.raises(ConfigError, match="production database is 1 characters too long"):
+        namespace.limit("shop", patterns, [])
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("shop", "shop"), ("finance-report", "finance_report"), ("a1_b2", "a1_b2")]
 )
