@@ -213,7 +213,7 @@ def _ask(checkout: Checkout, *words: str) -> str:
     except ImportError as error:
         raise _no_git(error) from error
     program: Git = git.Git(checkout.root)
-    program.update_environment(**_environment(checkout.git_dir, checkout.common_dir, checkout.root))
+    program.update_environment(**_environment(checkout.git_dir, checkout.common_dir))
     try:
         return str(program.execute(["git", *words]))
     except git.GitCommandNotFound as error:
@@ -227,15 +227,9 @@ def _ask(checkout: Checkout, *words: str) -> str:
         ) from error
 
 
-def _environment(git_dir: Path, common: Path, root: Path | None = None) -> dict[str, str]:
+def _environment(git_dir: Path, common: Path) -> dict[str, str]:
     """The variables with which git looks at this repository, whatever a hook has set for another one."""
-    tree = {"GIT_WORK_TREE": str(root)} if root and root != git_dir else {}
-    return {
-        "GIT_DIR": str(git_dir),
-        "GIT_COMMON_DIR": str(common),
-        "GIT_OBJECT_DIRECTORY": str(common / "objects"),
-        **tree,
-    }
+    return {"GIT_DIR": str(git_dir), "GIT_COMMON_DIR": str(common)}
 
 
 def _no_git(error: Exception) -> UnavailableError:
