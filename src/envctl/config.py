@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol, TypeVar, get_args
 
-from envctl import environments, toml_lines, variables
+from envctl import environments, namespace, toml_lines, variables
 from envctl.description import describe
 from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process
 from envctl.environments import SIX, Patterns
@@ -23,6 +22,9 @@ __all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "descr
 FILE = "envctl.toml"
 Placeholders = Callable[[str, Any], Iterable[str]]
 """What a service's settings give to variables: (service, settings) → ("url", "host", …)."""
+LogicalNames = Callable[[str, Any], Iterable[tuple[str, str]]]
+"""What a service isolates: (service, settings) → (("bucket", "statements"), …)."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,21 +104,25 @@ def load(
     environ: Mapping[str, str],
     engine_flag: str = "",
     placeholders: Placeholders | None = None,
+    logical_names: LogicalNames | None = None,
 ) -> Config:
     """Read and check a project's file. Every value: flag, then `ENVCTL_…` variable, then the file, then its default."""
     source = _source(file, environ, engine_flag)
     reader = Reader(source)
     document = reader.value(Document, source.data, ())
-    _check_project(reader, document.project)
-    services = _services(reader, document.services, kinds)
+    project = _placed(reader, ("project",), lambda: namespace.project_name(document.project))
+    services, patterns = _services(reader, document.services, kinds), _patterns(document.names)
+    buckets = tuple(bucket for service, one in services.items() for bucket in _buckets(logical_names, service, one))
+    _placed(reader, ("names",), lambda: environments.check(patterns, project, buckets))
     _check_words(reader, ("external",), document.external, kinds, "service")
     _check_words(reader, ("compose", "services"), document.compose.services, kinds, "service")
     common, overlays = _variables(reader, document.variables)
     config = Config(
         root=file.parent,
         file=file,
+        project=project,
         services=services,
-        names=_patterns(reader, document.names, document.project),
+        names=patterns,
         external=_external(reader, document.external, kinds, environ),
         variables=common,
         overlays=overlays,
@@ -129,7 +135,7 @@ def load(
     return config
 
 
-_AS_WRITTEN = ("project", "engine", "idle", "default_branch", "dev", "compose", "environments")
+_AS_WRITTEN = ("engine", "idle", "default_branch", "dev", "compose", "environments")
 
 
 def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:
@@ -143,16 +149,14 @@ def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:
     return replace(source, environ=heard)
 
 
-def _patterns(reader: Reader, names: Any, project: str) -> Patterns:
-    """The name patterns, refused where two environments would come to the same name."""
+def _patterns(names: Any) -> Patterns:
     database, bucket = ({one: getattr(names, f"{one}_{kind}") for one in SIX} for kind in ("database", "bucket"))
-    patterns = Patterns(database, bucket)
-    try:
-        environments.check(patterns, project, ())
-    except ConfigError as error:
-        where = reader.source.where(("names",))
-        raise ConfigError(f"{where}: {error.message}", cause=error.cause, hint=error.hint) from error
-    return patterns
+    return Patterns(database, bucket)
+
+
+def _buckets(logical_names: LogicalNames | None, service: str, settings: Any) -> Iterable[str]:
+    pairs = logical_names(service, settings) if logical_names else ()
+    return (logical for kind, logical in pairs if kind == "bucket")
 
 
 def _services(reader: Reader, raw: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
@@ -183,11 +187,12 @@ def _variables(
     return common, overlays
 
 
-def _check_project(reader: Reader, project: str) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_-]*", project):
-        raise reader.wrong(
-            ("project",), f"project cannot be {project!r}", "small letters, digits, _ and -, a letter first"
-        )
+def _placed(reader: Reader, key: KeyPath, work: Callable[[], T]) -> T:
+    """What a module that knows no file says of a value, with the value's place before it."""
+    try:
+        return work()
+    except ConfigError as error:
+        raise ConfigError(f"{reader.source.where(key)}: {error.message}", cause=error.cause, hint=error.hint) from error
 
 
 def _check_words(reader: Reader, table: KeyPath, written: Iterable[str], known: Iterable[str], noun: str) -> None:

@@ -50,7 +50,10 @@ class Reader:
             if word not in known:
                 raise self.unknown((*key, word), word, f"{within(key)} has no key {word!r}", known)
         values = {word: self._field(kind, one, raw, (*key, word)) for word, one in known.items()}
-        return kind(**values)
+        try:
+            return kind(**values)
+        except ConfigError as error:  # what the type itself found wrong with its values; it knows no place
+            raise self.wrong(key, error.message, error.hint) from error
 
     def _field(self, kind: Any, one: Field[Any], raw: Mapping[str, Any], key: KeyPath) -> Any:
         hint = hints(kind)[one.name]

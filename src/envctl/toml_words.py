@@ -66,6 +66,8 @@ def within(key: KeyPath) -> str:
 
 
 def _plural(hint: Any) -> str:
+    if len(arms(hint)) > 1:
+        return " or ".join(_plural(arm) for arm in arms(hint))
     words = {str: "texts", int: "whole numbers", float: "numbers", bool: "true or false"}
     return words.get(hint) or ("tables" if is_dataclass(hint) else described(hint))
 

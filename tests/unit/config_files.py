@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from envctl import config
+from envctl.errors import ConfigError
 from envctl.settings import setting
 
 SHORT = """\
@@ -64,6 +65,10 @@ class Postgres:
     roles: Mapping[str, Tuning] = setting("Roles.", factory=dict)
     password: str = setting("A password.", default="")
 
+    def __post_init__(self) -> None:
+        if self.version == "16" and self.extensions:
+            raise ConfigError(f"{self.extensions[0]} needs version 17", hint="raise the version")
+
 
 @dataclass(frozen=True)
 class S3:
@@ -96,4 +101,5 @@ def loaded(folder: Path, text: str, *, environ: Mapping[str, str] | None = None,
         environ=environ or {},
         engine_flag=engine,
         placeholders=lambda service, settings: GIVES[service],
+        logical_names=lambda service, settings: [("bucket", one) for one in getattr(settings, "buckets", ())],
     )

@@ -53,7 +53,7 @@ BAD = {
         ":2: [dev.processes.api] needs a 'command'",
         "for example command = ",
     ),
-    "project_name": ('project = "My Shop"', ":1: project cannot be 'My Shop'", "small letters"),
+    "project_name": ('project = "My Shop"', ":1: 'My Shop' cannot be a project's name", 'project = "my_shop"'),
     "wrong_choice": ('project = "shop"\nengine = "embeded"', ":2: engine cannot be 'embeded'", "mean 'embedded'?"),
     "number_for_text": (
         'project = "shop"\n[variables]\nPORT = 8000',
@@ -128,6 +128,16 @@ BAD = {
         'project = "s"\n[variables]\nMY-X = "a"',
         ":3: 'MY-X' cannot be the name of a variable",
         "letters",
+    ),
+    "refused_by_its_own_type": (
+        'project = "shop"\n[services.postgres]\nversion = "16"\nextensions = ["vector"]',
+        ":2: vector needs version 17",
+        "raise the version",
+    ),
+    "buckets_that_collide": (
+        'project = "shop"\n[services.s3]\nbuckets = ["a"]\n[names]\ntest_bucket = "{bucket}-dev-{namespace}"',
+        ":4: the name patterns do not keep the environments apart",
+        "change the patterns",
     ),
     "names_that_collide": (
         'project = "shop"\n[names]\ntest_database = "{project}_dev_{namespace}"',

@@ -1,0 +1,163 @@
+"""What a repository shows about itself: facts, each with the file that it was seen in."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
+SQL = ("db/init", "db/migrations", "migrations", "sql", "schema")
+
+_IMAGES: Mapping[str, str] = {
+    "postgres": r"postgres|postgis|pgvector|timescaledb|supabase/postgres",
+    "s3": r"minio/minio|bitnami/minio|seaweedfs|localstack|garage",
+    "redis": r"redis|valkey|keydb|dragonfly",
+}
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A container image in the compose file: whose it is, and which of our services it could be."""
+
+    name: str
+    image: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything that was seen."""
+
+    name: str
+    dependencies: Mapping[str, str]
+    """Package → the file that asks for it."""
+    compose: str
+    images: tuple[Image, ...]
+    alembic: str
+    """The folder of the migrations that alembic.ini names; empty without one."""
+    django: bool
+    sql: tuple[str, ...]
+    example: str
+    variables: Mapping[str, str]
+    pytest: str
+
+
+def survey(root: Path) -> Survey:
+    """Look, run nothing."""
+    compose = next((name for name in COMPOSE if (root / name).is_file()), "")
+    example = next((name for name in EXAMPLES if (root / name).is_file()), "")
+    project = _toml(root / "pyproject.toml")
+    return Survey(
+        name=str(_inside(project, "project").get("name") or root.resolve().name),
+        dependencies=dict(_dependencies(root, project)),
+        compose=compose,
+        images=tuple(_images(_text(root / compose))) if compose else (),
+        alembic=_alembic(root),
+        django="django" in _text(root / "manage.py"),
+        sql=tuple(f"{folder}/*.sql" for folder in SQL if any((root / folder).glob("*.sql"))),
+        example=example,
+        variables=dict(_variables(_text(root / example))) if example else {},
+        pytest=_pytest(root, project),
+    )
+
+
+def _dependencies(root: Path, project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for file in sorted(root.glob("requirements*.txt")):
+        for line in _text(file).splitlines():
+            yield from _requirements([line], file.name)
+    own = _inside(project, "project")
+    yield from _requirements(own.get("dependencies", []), "pyproject.toml")
+    for table in (_inside(own, "optional-dependencies"), _inside(project, "dependency-groups")):
+        for group in table.values():
+            yield from _requirements(group, "pyproject.toml")
+    yield from _requirements(_inside(project, "tool", "poetry", "dependencies"), "pyproject.toml")
+
+
+def _requirements(lines: Iterable[Any], file: str) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        found = _REQUIREMENT.match(line.strip()) if isinstance(line, str) else None
+        if found:
+            yield re.sub(r"[._-]+", "-", found[0]).lower(), file
+
+
+def _images(text: str) -> Iterator[Image]:
+    """The images under `services:`, by indentation; what is written in another style is not seen."""
+    inside, step, name = False, 0, ""
+    for line in text.splitlines():
+        bare = line.split(" #")[0].rstrip()
+        depth = len(bare) - len(bare.lstrip())
+        if not bare or bare.lstrip().startswith("#"):
+            continue
+        if depth == 0:
+            inside, step = bare == "services:", 0
+        elif inside and depth <= (step or depth) and bare.endswith(":"):
+            step, name = depth, bare.strip().rstrip(":").strip("\"'")
+        elif inside and name and (found := re.match(r"\s+image:\s*[\"']?([^\s\"']+)", bare)):
+            yield from (Image(name, found[1], service) for service in _serves(found[1]))
+
+
+def _serves(image: str) -> Iterator[str]:
+    """The service that an image is; the last part of its name decides, without its tag."""
+    path = re.sub(r"[:@].*$", "", image.rpartition("/")[2])
+    whole = "/".join([*image.split("/")[-2:-1], path])
+    for service, pattern in _IMAGES.items():
+        if re.search(rf"(?:^|/)(?:{pattern})(?:-server|-ha|-stack|-alpine)?$", whole):
+            yield service
+
+
+def _alembic(root: Path) -> str:
+    reader = configparser.ConfigParser(interpolation=None)
+    try:
+        reader.read_string(_text(root / "alembic.ini"))
+    except configparser.Error:
+        return ""
+    location = reader.get("alembic", "script_location", fallback="").replace("%(here)s", ".")
+    folder = Path(location)
+    return "" if not location or folder.is_absolute() or ":" in location else folder.as_posix()
+
+
+def _variables(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        found = re.match(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$", line)
+        if found:
+            value = found[2]
+            quoted = re.match(r"([\"'])(.*?)\1", value)
+            yield found[1], quoted[2] if quoted else value.split(" #")[0].rstrip()
+
+
+def _pytest(root: Path, project: Mapping[str, Any]) -> str:
+    if (root / "pytest.ini").is_file():
+        return "pytest.ini"
+    if _inside(project, "tool", "pytest"):
+        return "pyproject.toml"
+    sections = {"setup.cfg": "[tool:pytest]", "tox.ini": "[pytest]"}
+    return next((name for name, section in sections.items() if section in _text(root / name)), "")
+
+
+def _inside(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        inner = table.get(key)
+        table = inner if isinstance(inner, dict) else {}
+    return table
+
+
+def _toml(file: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(_text(file))
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def _text(file: Path) -> str:
+    """A file's text; what cannot be read was not seen."""
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,189 @@
+"""What `init` proposes loads, gives a reason for each claim, and never replaces a file by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from envctl import config, init, namespace, services
+from envctl.errors import ConfigError, EnvctlError
+
+COMPOSE = """\
+# the stack
+services:
+  "db":
+    image: "pgvector/pgvector:pg16"  # with vectors
+    environment:
+      image: not-this
+  cache:
+    build: ./cache
+    image: docker.io/valkey/valkey:8-alpine
+  store:
+    image: quay.io/minio/minio@sha256:abc
+  web:
+    image: example.com/my-redis-dashboard:1
+volumes:
+  redis:
+    image: redis
+"""
+ALEMBIC = "[alembic]\nscript_location = %(here)s/db/versions # x\nsqlalchemy.url = driver://u:hunter2@h/d\n".replace(
+    " # x", ""
+)
+ENV = """\
+# servers
+export DATABASE_URL="postgresql+asyncpg://shop:hunter2@localhost/shop"
+POSTGRES_HOST=localhost
+POSTGRES_PASSWORD=hunter2
+REDIS_URL=redis://:hunter2@localhost:6379/0
+S3_ENDPOINT=http://localhost:9000
+S3_SECRET_KEY=hunter2
+S3_BUCKET=statements
+SECRET_KEY=hunter2 # signing
+LOG_LEVEL='info'
+"""
+
+
+def proposed(root: Path, files: Mapping[str, str]) -> tuple[config.Config, str]:
+    """What a repository of these files is proposed, loaded with the real services."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    proposal = init.propose(root)
+    for reason in proposal.reasons:
+        assert f"# {reason}\n" in proposal.text
+    file = root / "envctl.toml"
+    init.write(file, proposal.text, overwrite=False)
+    found = config.load(
+        file,
+        {name: services.get(name).settings for name in services.REGISTRY},
+        environ={},
+        placeholders=lambda name, settings: services.get(name).placeholders(settings),
+        logical_names=lambda name, settings: services.get(name).logical_names(settings),
+    )
+    return found, proposal.text
+
+
+def test_an_empty_folder_is_a_project_and_nothing_is_claimed(tmp_path: Path) -> None:
+    (tmp_path / "My Shop 2").mkdir()
+    found, text = proposed(tmp_path / "My Shop 2", {})
+    assert found.project == "my_shop_2"
+    assert (found.services, found.variables, found.dev.processes) == ({}, {}, {})
+    assert text.splitlines() == ["# this repository calls itself 'My Shop 2'", 'project = "my_shop_2"']
+
+
+@pytest.mark.parametrize("folder", ["postgres", "ž🐎", "123", "pg_shop", "--", "a'b\"c", "x" * 200, "line\nbreak"])
+def test_any_folder_has_a_name_that_loads(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    found, _ = proposed(tmp_path / folder, {})
+    assert namespace.limit(found.project, found.names, ()) >= namespace.SHORTEST
+
+
+def test_alembic_is_migrated_and_watched_where_it_says(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, {"alembic.ini": ALEMBIC, "requirements.txt": "psycopg[binary]>=3\n"})
+    postgres = found.services["postgres"]
+    assert postgres.watch == ("db/versions/**", "alembic.ini")
+    assert [step.run for step in postgres.steps] == ["alembic upgrade head"]
+    assert "hunter2" not in text
+
+
+def test_django_migrates_and_runs_by_manage_py(tmp_path: Path) -> None:
+    files = {"manage.py": "import django\n", "pyproject.toml": '[project]\nname = "Blog"\ndependencies = ["psycopg2"]'}
+    found, _ = proposed(tmp_path, files)
+    assert found.project == "blog"
+    assert [step.run for step in found.services["postgres"].steps] == ["python manage.py migrate"]
+    assert found.dev.processes["web"].command == "python manage.py runserver 127.0.0.1:{port}"
+
+
+def test_sql_folders_are_run_by_envctl(tmp_path: Path) -> None:
+    found, _ = proposed(tmp_path, {"db/init/01.sql": "select 1;", "migrations/readme.txt": ""})
+    assert [step.sql for step in found.services["postgres"].steps] == [("db/init/*.sql",)]
+
+
+def test_a_compose_file_shows_services_and_what_they_are_called_there(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, {"docker-compose.yml": COMPOSE})
+    assert set(found.services) == {"postgres", "s3", "redis"}
+    assert found.compose.file == "docker-compose.yml"
+    assert found.compose.services == {"postgres": "db", "redis": "cache", "s3": "store"}
+    assert found.services["postgres"].extensions == ("vector",)
+    assert "dashboard" not in text
+
+
+def test_an_example_env_becomes_variables_without_its_secrets(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, {".env.example": ENV})
+    assert found.variables == {
+        "DATABASE_URL": "{postgres.url:postgresql+asyncpg}",
+        "POSTGRES_HOST": "{postgres.host}",
+        "POSTGRES_PASSWORD": "{postgres.password}",
+        "REDIS_URL": "{redis.url}",
+        "S3_ENDPOINT": "{s3.endpoint}",
+        "S3_SECRET_KEY": "{s3.secret_key}",
+        "S3_BUCKET": "{s3.bucket.statements}",
+    }
+    assert found.services["s3"].buckets == ("statements",)
+    assert "left to you: SECRET_KEY, LOG_LEVEL" in text
+    assert "hunter2" not in text
+
+
+def test_another_database_is_not_taken_for_postgres(tmp_path: Path) -> None:
+    env = "DATABASE_URL=mysql://u@h/d\nDB_HOST=localhost\nDB_PORT=3306\nTOKEN_BUCKET=leaky\nAWS_REGION=eu\n"
+    found, _ = proposed(tmp_path, {".env.example": env, "compose.yaml": "services:\n  db:\n    image: mysql:8\n"})
+    assert found.services == found.variables == {}
+    assert found.compose.file == ""
+
+
+def test_a_driver_goes_into_the_url_and_the_other_variables_stay(tmp_path: Path) -> None:
+    asks = '[project]\nname = "shop"\ndependencies = ["SQLAlchemy>=2", "asyncpg", "redis", "boto3", "pgvector"]'
+    found, _ = proposed(tmp_path, {"pyproject.toml": asks})
+    assert found.variables["DATABASE_URL"] == "{postgres.url:postgresql+asyncpg}"
+    assert {"PGHOST", "REDIS_URL", "S3_BUCKET"} <= set(found.variables)
+    assert found.services["postgres"].extensions == ("vector",)
+
+
+def test_without_sqlalchemy_a_driver_changes_nothing(tmp_path: Path) -> None:
+    found, _ = proposed(tmp_path, {"requirements.txt": "asyncpg==0.30\n# redis\n-r other.txt\n"})
+    assert found.variables == {}
+    assert set(found.services) == {"postgres"}
+
+
+def test_pytest_settings_are_seen(tmp_path: Path) -> None:
+    _, text = proposed(tmp_path, {"setup.cfg": "[tool:pytest]\ntestpaths = tests\n"})
+    assert "# pytest is set up in setup.cfg" in text
+
+
+def test_broken_files_are_passed_by(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": "[project",
+        "alembic.ini": "no section\n",
+        "compose.yaml": "}{: \x00",
+        ".env.example": "=\n",
+    }
+    found, _ = proposed(tmp_path, files)
+    assert found.services == {}
+
+
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
+    file = tmp_path / "envctl.toml"
+    file.write_text("mine")
+    with pytest.raises(ConfigError, match="is already there") as caught:
+        init.write(file, "new", overwrite=False)
+    assert file.read_text() == "mine"
+    assert "--force" in caught.value.hint
+    assert [one.name for one in tmp_path.iterdir()] == ["envctl.toml"]
+    init.write(file, "new", overwrite=True)
+    assert file.read_text() == "new"
+    assert [one.name for one in tmp_path.iterdir()] == ["envctl.toml"]
+
+
+def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "envctl.toml").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is already there"):
+        init.write(tmp_path / "envctl.toml", "new", overwrite=False)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EnvctlError, match="cannot be written") as caught:
+        init.write(tmp_path / "gone" / "envctl.toml", "new", overwrite=False)
+    assert caught.value.cause == "No such file or directory"
