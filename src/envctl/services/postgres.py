@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from envctl.errors import ConfigError, UsageError
-from envctl.migrations import Migrate, Step
+from envctl.migrations import Migrate, Migration, Step
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services import postgres_create, postgres_drop, postgres_link, postgres_program, postgres_records
 from envctl.services.postgres_drop import Sessions
@@ -78,6 +78,10 @@ class Postgres:
     def placeholders(self, settings: Settings) -> tuple[str, ...]:
         """The keys of `Access.values`."""
         return ("url", "host", "port", "database", "user", "password")
+
+    def migration(self, settings: Settings) -> Migration | None:
+        """The SQL files, then the steps of `migrate`."""
+        return Migration(settings.steps, settings.watch) if settings.steps else None
 
     def program(self, settings: Settings) -> Program:
         """The wheel's server, or this machine's own where the wheel lacks an extension."""
