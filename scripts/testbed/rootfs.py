@@ -14,6 +14,8 @@ NEEDED += ("libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1", "libstdc++.s
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 LOCALE = Path("/usr/lib/locale/C.utf8")
 """initdb asks for a real UTF-8 locale; the C library alone has none."""
+PRINTENV = b"#!/bin/sh\n[ $# = 1 ] || exec env\neval \"value=\\${$1-}\"\nprintf '%s\\n' \"$value\"\n"
+"""Every real image has this program; Debian's busybox comes without it."""
 NOT_APPLETS = {"busybox", "dpkg", "dpkg-deb", "rpm"}
 
 
@@ -62,6 +64,7 @@ def base(root: Root, busybox: Path, user: str = "", number: int = 0) -> None:
     for applet in sorted(set(applets) - NOT_APPLETS):
         root.link(f"/bin/{applet}", "busybox")
     root.link("/usr/bin/env", "/bin/busybox")
+    root.file("/bin/printenv", PRINTENV, mode=0o755)
     root.folder("/tmp", mode=0o1777)  # noqa: S108
     root.folder("/root", mode=0o700)
     accounts = [("root", 0)] + ([(user, number)] if user else [])

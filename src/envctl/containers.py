@@ -67,6 +67,15 @@ class Stack:
     directory: Path
     profiles: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: str = field(default="", repr=False)
+    """The file itself, where it is not to be read from `files`."""
+    env_file: Path | None = None
+    """The `.env` to use instead of the one in `directory`."""
+
+    @property
+    def file(self) -> str:
+        """What to call the file towards a person."""
+        return "envctl's own compose file" if self.content else self.files[0].name
 
 
 def detect(environ: Mapping[str, str] | None = None, preferred: str = "") -> Runtime:
@@ -217,11 +226,13 @@ def logs(runtime: Runtime, container: str, *, follow: bool = False, last: int | 
 
 
 def _compose(stack: Stack, *arguments: str) -> Command:
-    files = [word for file in stack.files for word in ("-f", str(file))]
+    files = ["-f", "-"] if stack.content else [word for file in stack.files for word in ("-f", str(file))]
     profiles = [word for profile in stack.profiles for word in ("--profile", profile)]
     place = ("--project-directory", str(stack.directory)) if stack.runtime.modern else ()
-    argv = (*stack.runtime.compose, "-p", stack.project, *files, *place, *profiles, *arguments)
-    return Command(argv, env={"COMPOSE_IGNORE_ORPHANS": "1", **stack.environment}, cwd=stack.directory)
+    variables = ("--env-file", str(stack.env_file)) if stack.env_file else ()
+    argv = (*stack.runtime.compose, "-p", stack.project, *files, *place, *variables, *profiles, *arguments)
+    environment = {"COMPOSE_IGNORE_ORPHANS": "1", **stack.environment}
+    return Command(argv, env=environment, cwd=stack.directory, stdin=stack.content)
 
 
 def _asked(name: str) -> Runtime:

@@ -67,7 +67,7 @@ class Compose:
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
         """Running containers against this checkout's compose file."""
-        stack = _stack(servers, _runtime(running))
+        stack = _stack(servers, _runtime(running), write=False)
         chosen = json.loads(running.detail["services"])
         seen = compose_seen.containers_of(stack.runtime, stack.project)
         return compose_drift.sentences(stack, chosen, seen)
@@ -89,20 +89,21 @@ def _start(servers: ServerSet, before: Running | None, record: Record, talk: Tal
     return replace(begun, servers=compose_wait.until_ready(job, talk), ready=True)
 
 
-def _stack(servers: ServerSet, runtime: Runtime, *, write: bool = False) -> Stack:
-    """The project's own files, or the file that envctl keeps in the set's home."""
+def _stack(servers: ServerSet, runtime: Runtime, *, write: bool) -> Stack:
+    """The project's own files, or one that envctl makes. Only a start writes it: others may have started with it."""
     options = servers.options
     name = getattr(options, "project", "") or servers.project.replace("_", "-")
     profiles = tuple(getattr(options, "profiles", ()))
     own = project_file(options, servers.checkout)
     if own is not None:
         return Stack(runtime, name, compose_file.with_override(own, options), servers.checkout, profiles)
-    made = servers.home / "compose.yaml"
-    if write:
-        state.folder(servers.home)
-        made.write_text(compose_file.generate(servers.project, servers.needs))
+    content = compose_file.generate(servers.project, servers.needs)
     environment = {compose_file.PASSWORD: _password(servers)}
-    return Stack(runtime, name, (made,), servers.home, environment=environment)
+    made = state.folder(servers.home) / "compose.yaml"
+    if write:
+        made.write_text(content)
+        content = ""
+    return Stack(runtime, name, (made,), servers.home, environment=environment, content=content)
 
 
 def _password(servers: ServerSet) -> str:

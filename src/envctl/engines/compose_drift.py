@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ def sentences(stack: Stack, chosen: Mapping[str, str], seen: Mapping[str, Seen])
         one = seen.get(name)
         if one is None or name not in there or not _differs(stack, name, one, wanted.get(name, "")):
             continue
-        found.append(_sentence(service, one, there[name], stack))
+        found.append(_sentence(service, one, there[name], stack.file))
     return tuple(found)
 
 
@@ -31,7 +32,9 @@ def _differs(stack: Stack, name: str, one: Seen, wanted: str) -> bool:
         return False
     if not Path(one.directory).is_dir() or Path(one.directory) == stack.directory:
         return True
-    elsewhere = replace(stack, directory=Path(one.directory))
+    ours = stack.directory / ".env"
+    variables = ours if ours.is_file() else Path(os.devnull)
+    elsewhere = replace(stack, directory=Path(one.directory), env_file=variables)
     return _hashes(elsewhere).get(name, "") != one.hash
 
 
@@ -42,8 +45,7 @@ def _hashes(stack: Stack) -> dict[str, str]:
     return dict(line.split() for line in done.out.splitlines() if len(line.split()) == 2)
 
 
-def _sentence(service: str, one: Seen, declared: Declared, stack: Stack) -> str:
-    file = stack.files[0].name
+def _sentence(service: str, one: Seen, declared: Declared, file: str) -> str:
     if declared.image and one.image != declared.image:
         return f"{service} runs image {one.image}, {file} asks for {declared.image}"
     changed = sorted(key for key, value in declared.environment.items() if one.environment.get(key) != value)

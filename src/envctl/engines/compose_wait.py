@@ -114,5 +114,5 @@ def _warn(job: Start, seen: Mapping[str, Seen], talk: Talk) -> None:
             ports = ", ".join(seen[name].open_ports)
             talk(
                 f"warning: {service} is published on {ports}, where other machines reach it; "
-                f"write 127.0.0.1 before the port in {job.stack.files[0].name}"
+                f"write 127.0.0.1 before the port in {job.stack.file}"
             )
