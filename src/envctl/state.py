@@ -110,7 +110,7 @@ def held(path: Path) -> bool:
     """Whether some process holds this file's lock now. The kernel's word, free of pids and of times."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
