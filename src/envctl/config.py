@@ -89,12 +89,27 @@ def find(start: Path) -> tuple[Path, Path]:
     folder = start
     for folder in (start, *start.parents):
         for file in (folder / FILE, folder / "pyproject.toml"):
-            if file.is_file() and (file.name == FILE or toml_lines.mentions(file, "envctl")):
+            if _is_file(file) and (file.name == FILE or toml_lines.mentions(file, "envctl")):
                 return folder, file
-        if (folder / ".git").exists():
+        if _is_checkout(folder):
             break
     searched = str(start) if folder == start else f"{start} or above it, up to {folder}"
     raise ConfigError(f"no {FILE} in {searched}", hint="write one with `envctl init`", code="no_config")
+
+
+def _is_checkout(folder: Path) -> bool:
+    try:
+        return (folder / ".git").exists()
+    except OSError:
+        return False
+
+
+def _is_file(file: Path) -> bool:
+    """Whether it is there; what stands in a folder that may not be searched is not."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
 
 
 def load(

@@ -14,11 +14,16 @@ _PLACEHOLDERS = re.compile(r"(?:\{[^{}]+\})+")
 
 def masked(value: str, name: str = "") -> str:
     """The value with passwords in URLs hidden, and all of it where its name says that it is a secret."""
-    if name and _SECRET_NAME.search(name.rpartition(".")[2]):
+    if secret(name):
         return _hidden(value)
     for pattern in (_IN_URL, _IN_QUERY):
         value = pattern.sub(lambda found: found["before"] + _hidden(found["secret"]), value)
     return value
+
+
+def secret(name: str) -> bool:
+    """Whether a key's name says that its value is a secret."""
+    return _SECRET_NAME.search(name.rpartition(".")[2]) is not None
 
 
 def _hidden(secret: str) -> str:

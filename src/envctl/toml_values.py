@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from envctl.errors import ConfigError
+from envctl.masking import secret
 from envctl.toml_lines import KeyPath, Source
 from envctl.toml_words import arms, described, did_you_mean, example_of, name, remedy, shown, within
 
@@ -114,6 +115,8 @@ class Reader:
         hints = [arm for arm in arms(hint) if get_origin(arm) is Literal]
         if hints and isinstance(raw, str):
             return self.unknown(key, raw, f"{name(key)} cannot be {raw!r}", get_args(hints[0]))
+        if secret(name(key)):
+            return self.wrong(key, f"{name(key)} must be {described(hint)}", "text stands in quotes")
         return self.wrong(key, f"{name(key)} must be {described(hint)}, not {shown(raw)}", remedy(hint, raw))
 
     def _remember(self, key: KeyPath) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable
 from dataclasses import Field, is_dataclass
@@ -14,6 +13,8 @@ from envctl.toml_lines import KeyPath
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The nearest known word as a question, or all of them."""
+    import difflib
+
     words = sorted(known)
     begun = [one for one in words if len(word) > 1 and one.startswith(word)]
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6) or begun[:1]

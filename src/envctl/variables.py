@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -118,6 +115,8 @@ def _driven(value: str, driver: str | None) -> str:
 
 
 def _sh(variables: Mapping[str, str]) -> str:
+    import shlex
+
     return _lines(f"export {variable}={shlex.quote(value)}" for variable, value in variables.items())
 
 
@@ -140,11 +139,14 @@ def _dotenv(variables: Mapping[str, str]) -> str:
 
 
 def _json(variables: Mapping[str, str]) -> str:
+    import json
+
     return json.dumps(dict(variables), indent=2, ensure_ascii=False) + "\n"
 
 
 def _github(variables: Mapping[str, str]) -> str:
     """What a step appends to `$GITHUB_ENV`; a value of several lines stands between two marks of its own."""
+    import hashlib
 
     def entry(variable: str, value: str) -> str:
         if "\n" not in value and "\r" not in value:

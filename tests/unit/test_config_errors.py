@@ -211,3 +211,9 @@ def test_an_error_does_not_show_the_password_in_a_url(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, 'project = "shop"\nexternal = "postgres://u:pa55@h/d"')
     assert "pa55" not in caught.value.message + caught.value.hint
+
+
+def test_an_error_about_a_secret_does_not_show_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"envctl\.toml:3: variables\.API_TOKEN must be text") as caught:
+        loaded(tmp_path, 'project = "shop"\n[variables]\nAPI_TOKEN = 31337')
+    assert "31337" not in caught.value.message + caught.value.hint
