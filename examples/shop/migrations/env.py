@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: the application's own settings, or a connection that the caller brings."""
+"""How Alembic reaches the database: DATABASE_URL and nothing else, or a connection that the caller brings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shop.models import Base
-from shop.settings import Settings
+from shop.settings import required
 
 config = context.config
 
@@ -23,7 +23,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def connect_and_migrate() -> None:
-    engine = create_async_engine(Settings.from_environment().database_url, poolclass=pool.NullPool)
+    engine = create_async_engine(required("DATABASE_URL"), poolclass=pool.NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

@@ -20,13 +20,16 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the variables; one that is missing is an error that names it."""
-        try:
-            return cls(
-                database_url=environ["DATABASE_URL"],
-                redis_url=environ["REDIS_URL"],
-                s3_bucket=environ["S3_BUCKET"],
-                requests_per_minute=int(environ.get("REQUESTS_PER_MINUTE", "600")),
-            )
-        except KeyError as error:
-            raise SystemExit(f"{error.args[0]} is not set: start the shop with `envctl dev run`") from error
+        return cls(
+            database_url=required("DATABASE_URL", environ),
+            redis_url=required("REDIS_URL", environ),
+            s3_bucket=required("S3_BUCKET", environ),
+            requests_per_minute=int(environ.get("REQUESTS_PER_MINUTE", "600")),
+        )
+
+
+def required(name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """A variable's value; one that is missing is an error that names it."""
+    if name not in environ:
+        raise SystemExit(f"{name} is not set: start the shop with `envctl dev run`")
+    return environ[name]
