@@ -96,10 +96,8 @@ def _problem(found: re.Match[str], known: tuple[str, ...]) -> tuple[str, str]:
         return f"a single {found[0]}", f"write {found[0] * 2} for a literal brace"
     if found["name"] not in known:
         if found.string[: found.start()].endswith("$"):
-            return (
-                f"unknown placeholder ${found[0]}",
-                "envctl fills in its own {placeholders}, not the shell's variables",
-            )
+            hint = f"envctl expands no shell variables; ${{{found[0]}}} leaves ${found[0]} to the shell"
+            return f"unknown placeholder ${found[0]}", hint
         return f"unknown placeholder {found[0]}", did_you_mean(found["name"], known)
     driver = found["driver"]
     if driver is not None and found["name"].rpartition(".")[2] != "url":

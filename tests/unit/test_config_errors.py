@@ -117,7 +117,11 @@ BAD = {
         ":4: A: unknown placeholder {process.apy.url}",
         "did you mean 'process.api.url'?",
     ),
-    "shell_variable": ('project = "s"\n[variables]\nX = "${HOME}/x"', ":3: X: unknown placeholder ${HOME}", "shell"),
+    "shell_variable": (
+        'project = "s"\n[variables]\nX = "${HOME}/x"',
+        ":3: X: unknown placeholder ${HOME}",
+        "${{HOME}}",
+    ),
     "driver_on_a_host": (
         'project = "shop"\n[services.postgres]\n[variables]\nX = "{postgres.host:x}"',
         ":4: X: {postgres.host:x} cannot take a driver",
