@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy import Crew
+from crew import Crew
 
 
 @pytest.fixture

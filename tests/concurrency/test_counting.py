@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toy import Crew, gone, until
+from crew import Crew, gone, until
 
 from envctl import daemon, engines, leases, state
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from toy import SERVER, Crew, Settings, Toy, ask, gone, passes, toy_set, until
+from crew import Crew, gone, until
+from toy import Settings, ask, toy_set
 
-from envctl import daemon, engines, launch, leases, ports, state
+from envctl import daemon, engines, launch, leases, ports
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
-from envctl.model import Address, Running, ServerSet
+from envctl.model import ServerSet
 
 ENGINE = engines.get("embedded")
 
@@ -186,8 +185,9 @@ def test_a_server_that_fails_shows_its_last_words_and_takes_the_others_of_this_s
 def test_a_failed_start_leaves_those_that_ran_before_as_they_were(crew: Crew) -> None:
     with hold(toy_set(crew.home())) as running:
         toys = {"toy": Settings(), "bad": Settings(version="bad-1", init="raise SystemExit(3)")}
-        with pytest.raises(UnavailableError, match="bad could not make its data folder"), hold(
-            toy_set(crew.home(), toys=toys)
+        with (
+            pytest.raises(UnavailableError, match="bad could not make its data folder"),
+            hold(toy_set(crew.home(), toys=toys)),
         ):
             pass
         assert leases.record(crew.home()) == running

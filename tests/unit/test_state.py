@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from envctl import state
+from envctl.errors import EnvctlError, LockTimeoutError
+
+
+def silent(_: str) -> None: ...
+
+
+def test_what_was_written_is_read_and_nobody_else_may(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.json"
+    state.write(path, {"password": "x"})
+    assert state.read(path) == {"version": 1, "password": "x"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["b.json"]
+
+
+def test_a_file_that_is_not_there_is_none(tmp_path: Path) -> None:
+    assert state.read(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("", "state_broken"),
+        ('{"version": 1, "a', "state_broken"),
+        ("[]", "state_version"),
+        ('{"version": 2}', "state_version"),
+    ],
+)
+def test_a_truncated_or_newer_file_is_an_error_that_names_it(tmp_path: Path, content: str, code: str) -> None:
+    path = tmp_path / "servers.json"
+    path.write_text(content)
+    with pytest.raises(EnvctlError) as caught:
+        state.read(path)
+    assert caught.value.code == code
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    assert path.read_text() == content
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvctlError) as caught:
+        state.write(tmp_path / "file" / "servers.json", {})
+    assert caught.value.code == "state_unwritable"
+    assert "ENVCTL_STATE_DIR" in caught.value.hint
+
+
+def test_a_file_is_held_until_the_last_copy_of_the_descriptor_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "alive"
+    assert not state.held(path)
+    descriptor = state.claim(path)
+    assert descriptor is not None
+    copy = os.dup(descriptor)
+    state.free(descriptor)
+    assert state.held(path)
+    assert state.claim(path) is None
+    os.close(copy)
+    assert not state.held(path)
+
+
+def test_asking_whether_a_file_is_held_never_makes_a_claim_fail(tmp_path: Path) -> None:
+    path = tmp_path / "alive"
+    path.touch()
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            state.held(path)
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    try:
+        for _ in range(300):
+            descriptor = state.claim(path)
+            assert descriptor is not None
+            state.free(descriptor)
+    finally:
+        over.set()
+        for asker in askers:
+            asker.join()
+
+
+def test_a_wait_says_for_whom_before_it_waits_and_gives_up_in_time(tmp_path: Path) -> None:
+    said: list[str] = []
+    with (
+        state.locked(tmp_path / "lock", what="the servers", wait=1, talk=silent, who="`dev up` of a"),
+        pytest.raises(LockTimeoutError) as caught,
+        state.locked(tmp_path / "lock", what="the servers", wait=0.6, talk=said.append),
+    ):
+        pass
+    holder = f"`dev up` of a, process {os.getpid()}"
+    assert said == [f"waiting for the servers (held by {holder})"]
+    assert holder in caught.value.message
+    assert "--wait" in caught.value.hint
+
+
+def test_a_lock_is_free_again_after_its_block_failed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), state.locked(tmp_path / "lock", what="x", wait=1, talk=silent):
+        raise ZeroDivisionError
+    with state.locked(tmp_path / "lock", what="x", wait=0, talk=silent):
+        pass
