@@ -4,41 +4,99 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import pytest
 
-from envctl import services, shell
-from envctl.errors import UnavailableError
-from envctl.model import Address, Claim, Command, Environment, Owner, Place
+from envctl import containers, engines, services
+from envctl.errors import EnvctlError
+from envctl.model import Address, Claim, Environment, Need, Owner, Running, ServerSet
 from envctl.services.base import Service
 
-STARTUP = 60.0
+
+def engine_names() -> list[EngineId]:
+    """The engines that can run servers on this machine; ENVCTL_REQUIRE_DOCKER=1 makes a missing Docker a failure."""
+    return ["embedded", "compose"] if _docker() else ["embedded"]
 
 
-class Servers(Protocol):
-    """The running servers of one engine, each started when it is first asked for."""
-
-    def address(self, service: str) -> Address: ...
+EngineId = Literal["embedded", "compose"]
 
 
-def engine_names() -> list[str]:
-    """The engines that can run servers on this machine."""
-    return ["embedded"]
+def _docker() -> bool:
+    if os.environ.get("ENVCTL_REQUIRE_DOCKER") == "1":
+        return True
+    try:
+        containers.require_daemon(containers.detect())
+    except EnvctlError:
+        return False
+    return True
+
+
+class Servers:
+    """The servers of one engine, each started when it is first asked for."""
+
+    def __init__(self, engine: EngineId, home: Path, cleanup: ExitStack) -> None:
+        self.engine = engine
+        self._home = home
+        self._cleanup = cleanup
+        self._addresses: dict[str, Address] = {}
+
+    def address(self, service: str) -> Address:
+        """The administrator's address of that service."""
+        if service not in self._addresses:
+            asked = serving(self.engine, service, settings_for(service), self._home / service)
+            self._addresses[service] = self._cleanup.enter_context(asked)
+        return self._addresses[service]
 
 
 @pytest.fixture(scope="session", params=engine_names())
 def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """One engine's servers, shared by all contract tests and gone after them."""
-    with ExitStack() as cleanup:
-        yield Processes(tmp_path_factory.mktemp(request.param), cleanup)
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as cleanup:
+        home = tmp_path_factory.mktemp(request.param)
+        patch.setenv("ENVCTL_STATE_DIR", str(home / "state"))
+        yield Servers(request.param, home, cleanup)
+
+
+@contextmanager
+def serving(
+    engine: EngineId, service: str, settings: Any, home: Path, *, name: Literal["dev", "test"] = "test"
+) -> Iterator[Address]:
+    """One server of this service by this engine, in a server set of its own; nothing of it stays."""
+    checkout = home / "checkout"
+    checkout.mkdir(parents=True, exist_ok=True)
+    needs = {service: Need(services.get(service), settings)}
+    asked = ServerSet(f"contract-{secrets.token_hex(4)}", name, engine, home / "set", needs, checkout, idle=0)
+    book: list[Running] = []
+    try:
+        running = engines.get(engine).start(asked, None, book.append, _silent)
+        yield running.servers[service].address
+    finally:
+        if book:
+            engines.get(engine).stop(book[-1], _silent)
+        if book and engine == "compose":
+            _remove(asked.project)
+
+
+def _remove(project: str) -> None:
+    """The containers, volumes and networks of a compose project."""
+    client = containers.sdk(containers.detect())
+    mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
+    for container in client.containers.list(all=True, filters=mine):
+        container.remove(force=True, v=True)
+    for volume in client.volumes.list(filters=mine):
+        volume.remove()
+    for network in client.networks.list(filters=mine):
+        network.remove()
+    client.close()
+
+
+def _silent(_: str) -> None:
+    """What engines say while they work is not under test here."""
 
 
 @pytest.fixture(params=list(services.REGISTRY))
@@ -72,12 +130,14 @@ class Ground:
             created="2026-01-02T03:04:05Z",
             worker=worker,
         )
-        names = {logical: _physical(pattern, logical, identity) for pattern, logical in self._logical()}
+        logical_names = self.service.logical_names(self.settings)
+        names = {logical: _physical(pattern, logical, identity) for pattern, logical in logical_names}
         secret = f"secret-{identity}-0123456789abcdef"
         return Claim(owner, identity, names, secret, self.memory / identity)
 
-    def _logical(self) -> tuple[tuple[str, str], ...]:
-        return self.service.logical_names(self.settings)
+    def stranger(self) -> Ground:
+        """The same server, seen by another project."""
+        return replace(self, project=f"{self.project}other")
 
 
 def _physical(pattern: str, logical: str, identity: str) -> str:
@@ -98,85 +158,3 @@ def settings_for(service: str) -> Any:
     """The settings that the contract tests run a service with."""
     kind = services.get(service).settings
     return kind(buckets=("statements", "exports")) if service == "s3" else kind()
-
-
-class Processes:
-    """Servers as plain child processes on free loopback ports."""
-
-    def __init__(self, home: Path, cleanup: ExitStack) -> None:
-        self._home = home
-        self._cleanup = cleanup
-        self._running: dict[str, Address] = {}
-
-    def address(self, service: str) -> Address:
-        if service not in self._running:
-            started = serving(services.get(service), settings_for(service), self._home / service)
-            self._running[service] = self._cleanup.enter_context(started)
-        return self._running[service]
-
-
-@contextmanager
-def serving(
-    service: Service, settings: Any, home: Path, *, place: Place | None = None, durable: bool = False
-) -> Iterator[Address]:
-    """A server of this service as a child process: made, started, ready; ended by its pid."""
-    program = service.program(settings)
-    place = place or new_place(service, settings, home, durable=durable)
-    if not place.data.exists():
-        place.data.mkdir(mode=0o700, parents=True)
-        for command in service.init(settings, place):
-            shell.run(wrapped(command, unprivileged=program.unprivileged))
-    command = wrapped(service.serve(settings, place), unprivileged=program.unprivileged)
-    with tempfile.TemporaryFile() as script, (home / "log").open("ab") as log:
-        script.write(command.stdin.encode())
-        script.seek(0)
-        process = shell.spawn(command, log=log, stdin=script)
-    try:
-        ready(service, place.address, process, home / "log")
-        yield place.address
-    finally:
-        process.send_signal(program.stop_signal)
-        try:
-            process.wait(15)
-        except Exception:
-            process.kill()
-            process.wait()
-
-
-def new_place(service: Service, settings: Any, home: Path, *, durable: bool = False) -> Place:
-    """Free ports, a random password and a data folder below `home`."""
-    program = service.program(settings)
-    ports = free_ports(program.ports)
-    address = Address("127.0.0.1", ports[0], program.user, secrets.token_hex(16))
-    return Place(home / "data", address, ports, durable)
-
-
-def wrapped(command: Command, *, unprivileged: bool) -> Command:
-    """The command as another user in root's eyes, where the server refuses to run as root."""
-    if not unprivileged or os.geteuid() != 0:
-        return command
-    prefix = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
-    return Command(prefix + command.argv, command.env, command.cwd, command.stdin)
-
-
-def ready(service: Service, address: Address, process: Any, log: Path) -> None:
-    """Return as soon as the server answers; fail with its log when it ends or never does."""
-    deadline = time.monotonic() + STARTUP
-    while True:
-        try:
-            service.check(address)
-        except UnavailableError as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"{error}\n{shell.tail(log.read_text(), 40)}") from error
-            time.sleep(0.02)
-        else:
-            return
-
-
-def free_ports(count: int) -> tuple[int, ...]:
-    """Distinct loopback ports that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(int(each.getsockname()[1]) for each in sockets)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from envctl.errors import EnvctlError, UnavailableError
+from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services import redis_registry as registry
 from envctl.services import redis_server as server
@@ -74,6 +75,10 @@ class Redis:
         """None: a claim's identity is its name here."""
         return ()
 
+    def migration(self, settings: Settings) -> Migration | None:
+        """None: a new database is empty."""
+        return None
+
     def placeholders(self, settings: Settings) -> tuple[str, ...]:
         """The whole URL, and its parts."""
         return ("url", "host", "port", "number", "user", "password", "prefix")
@@ -99,12 +104,13 @@ class Redis:
             if not registry.rewrite(client, entry, replace(entry.owner, notes=dict(notes))):
                 raise UnavailableError(f"the record of {resource.name} changed meanwhile", hint="try again")
 
-    def drop(self, address: Address, resource: Resource) -> None:
+    def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
         """The login goes first, so that nobody writes; then, in one step, the data and the record that names them."""
         with connected(address) as client:
             entry = _entry_of(client, resource)
             if entry is None:
                 return
+            _without_sessions(client, entry, end=sessions == "end")
             with suppress(_response_error()):
                 client.execute_command("ACL", "DELUSER", entry.identity)
             if entry.kind == "prefix":
@@ -143,6 +149,13 @@ def connected(address: Address) -> Iterator[Any]:
     try:
         with client:
             yield client
+    except redis.AuthenticationError as error:
+        raise EnvctlError(
+            f"redis at {address.host}:{address.port} does not take envctl's password",
+            cause=str(error),
+            hint="its data was made with another password: give that one, or remove the data and start again",
+            code="password",
+        ) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise UnavailableError(f"redis at {address.host}:{address.port} does not answer", cause=str(error)) from error
 
@@ -159,6 +172,26 @@ def _entry_of(client: Any, resource: Resource) -> registry.Entry | None:
     if entry is not None and not same_record(entry.owner, resource.owner):
         raise not_ours(f"redis database {resource.name}", entry.owner)
     return entry
+
+
+def _without_sessions(client: Any, entry: registry.Entry, *, end: bool) -> None:
+    """Refuse while somebody is connected, or end it. A server that shows no connections has none that count."""
+    with suppress(_response_error()):
+        there = [one for one in client.client_list() if _inside(one, entry)]
+        if there and not end:
+            raise EnvctlError(
+                f"redis database {entry.identity} was left alone",
+                cause=f"it is in use: {len(there)} open connection(s), one from {there[0].get('addr', 'somewhere')}",
+                hint="end what uses it, then try again",
+                code="in_use",
+            )
+        for one in there:
+            client.client_kill_filter(_id=one["id"])
+
+
+def _inside(one: Mapping[str, str], entry: registry.Entry) -> bool:
+    own_number = entry.kind == "number" and one.get("db") == str(entry.number)
+    return own_number or one.get("user") == entry.identity
 
 
 def _login(client: Any, entry: registry.Entry, secret: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from envctl import state
 from envctl.errors import UnavailableError
+from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services import s3_buckets as buckets
 from envctl.services import s3_identities as identities
@@ -76,6 +77,10 @@ class S3:
         """Every bucket of the settings."""
         return tuple(("bucket", name) for name in settings.buckets)
 
+    def migration(self, settings: Settings) -> Migration | None:
+        """None: a new bucket is empty."""
+        return None
+
     def placeholders(self, settings: Settings) -> tuple[str, ...]:
         """`bucket` is the first one; each has a name of its own besides."""
         parts = ("endpoint", "region", "access_key", "secret_key", "host", "port", "secure")
@@ -100,8 +105,8 @@ class S3:
                 raise not_ours(f"bucket {resource.name}", None)
             buckets.write(client, resource.name, found, replace(found.owner, notes=dict(notes)), found.identity)
 
-    def drop(self, address: Address, resource: Resource) -> None:
-        """The key goes first, so that nobody writes; the bucket, which bears the record, goes last."""
+    def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
+        """The key goes first, so that nobody writes; the bucket, which bears the record, last. S3 has no sessions."""
         with connected(address) as client:
             found = _record_of(client, resource)
             if found is None:

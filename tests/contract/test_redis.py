@@ -1,0 +1,262 @@
+"""What is said of redis alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from conftest import Ground, Servers, serving
+from hands import redis_client
+
+from envctl.errors import ConfigError, EnvctlError
+from envctl.model import Access, Address, Observed
+from envctl.services.redis import SERVICE, Settings
+from envctl.services.redis_registry import HASH, literal
+
+PREFIX = Settings(isolation="prefix")
+
+
+@pytest.fixture
+def service() -> str:
+    return "redis"
+
+
+@pytest.fixture
+def admin(ground: Ground) -> Iterator[Any]:
+    place = ground.address
+    with closing(redis.Redis(place.host, place.port, password=place.password, decode_responses=True)) as client:
+        yield client
+
+
+def made(ground: Ground, namespace: str, settings: Settings | None = None) -> Access:
+    return SERVICE.create(ground.address, settings or Settings(), ground.claim(namespace))
+
+
+ESCAPES = [
+    ("SELECT", "{theirs}"),
+    ("MOVE", "own", "{theirs}"),
+    ("COPY", "own", "copy", "DB", "{theirs}"),
+    ("SWAPDB", "{mine}", "{theirs}"),
+    ("FLUSHALL",),
+    ("EVAL", "redis.call('SELECT', '{theirs}') return redis.call('GET', 'k')", "0"),
+    ("EVAL", "return redis.call('FLUSHALL')", "0"),
+    ("CONFIG", "GET", "requirepass"),
+    ("ACL", "SETUSER", "default", "on", "nopass"),
+    ("ACL", "LIST"),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "KILL", "TYPE", "normal"),
+    ("CLIENT", "PAUSE", "1"),
+    ("MONITOR",),
+    ("SHUTDOWN", "NOSAVE"),
+    ("SAVE",),
+    ("REPLICAOF", "127.0.0.1", "1"),
+    ("MIGRATE", "127.0.0.1", "1", "own", "{theirs}", "1"),
+    ("FUNCTION", "FLUSH"),
+    ("SCRIPT", "FLUSH"),
+]
+
+
+@pytest.mark.parametrize("command", ESCAPES, ids=" ".join)
+def test_a_namespace_cannot_reach_beyond_its_number(ground: Ground, command: tuple[str, ...]) -> None:
+    mine, theirs = made(ground, "mine").values, made(ground, "theirs").values
+    with redis_client(theirs) as client:
+        client.set("k", "private")
+    with redis_client(mine) as client:
+        client.set("own", "x")
+        words = [word.replace("{mine}", mine["number"]).replace("{theirs}", theirs["number"]) for word in command]
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
+            client.execute_command(*words)
+    with redis_client(theirs) as client:
+        assert client.get("k") == "private"
+
+
+def test_a_namespace_can_do_what_applications_do(ground: Ground) -> None:
+    connect: Any = redis.Redis.from_url
+    with connect(made(ground, "a").values["url"], decode_responses=True) as client:
+        client.set("k", "v", ex=60)
+        client.rpush("list", 2, 1)
+        assert set(client.keys("*")) == {"k", "list"}
+        assert client.sort("list") == ["1", "2"]
+        assert client.register_script("return redis.call('GET', KEYS[1])")(keys=["k"]) == "v"
+        assert client.pipeline().incr("n").incr("n").execute() == [1, 2]
+        assert client.info("server")["redis_version"]
+        with client.pubsub() as channel:
+            channel.subscribe("news")
+            assert channel.get_message(timeout=5)
+        client.flushdb()
+        assert client.dbsize() == 0
+
+
+def test_flushdb_of_one_namespace_empties_no_other(ground: Ground) -> None:
+    mine, theirs = made(ground, "mine").values, made(ground, "theirs").values
+    with redis_client(mine) as one, redis_client(theirs) as other:
+        other.set("k", "kept")
+        one.flushdb()
+        assert other.get("k") == "kept"
+
+
+def test_a_number_that_holds_a_strangers_data_is_stepped_over(ground: Ground, admin: Any) -> None:
+    probe = made(ground, "probe")
+    number = probe.values["number"]
+    SERVICE.drop(ground.address, probe.resources[0])
+    with redis_client({**probe.values, "user": "", "password": ground.address.password}) as stranger:
+        stranger.set("k", "a stranger's")
+        assert made(ground, "a").values["number"] != number
+        assert stranger.get("k") == "a stranger's"
+        stranger.flushdb()
+
+
+def test_a_number_that_was_dropped_is_used_again(ground: Ground) -> None:
+    first, second = made(ground, "a"), made(ground, "b")
+    SERVICE.drop(ground.address, first.resources[0])
+    assert made(ground, "c").values["number"] == first.values["number"] != second.values["number"]
+
+
+def test_an_entry_that_cannot_be_read_is_listed_and_never_dropped(ground: Ground, admin: Any) -> None:
+    access = made(ground, "a")
+    with redis_client(access.values) as client:
+        client.set("k", "kept")
+    name = access.resources[0].name
+    text = str(admin.hget(HASH, name))
+    admin.hset(HASH, name, text.replace('"envctl":1', '"envctl":99'))
+    (found,) = [each for each in SERVICE.list(ground.address, ground.project) if each.name == name]
+    assert found.owner is None
+    for each in (found, access.resources[0]):
+        with pytest.raises(EnvctlError, match="left alone"):
+            SERVICE.drop(ground.address, each)
+    admin.hset(HASH, name, text)
+    with redis_client(access.values) as client:
+        assert client.get("k") == "kept"
+
+
+def test_what_is_in_use_is_not_dropped_unless_its_sessions_are_to_end(ground: Ground) -> None:
+    access = made(ground, "a")
+    with redis_client(access.values) as client:
+        client.set("k", "kept")
+        with pytest.raises(EnvctlError, match="left alone") as refused:
+            SERVICE.drop(ground.address, access.resources[0])
+        assert refused.value.code == "in_use"
+        assert client.get("k") == "kept"
+        SERVICE.drop(ground.address, access.resources[0], sessions="end")
+        with pytest.raises(redis.RedisError):
+            client.get("k")
+    assert SERVICE.list(ground.address, ground.project) == []
+
+
+@pytest.mark.parametrize("lie", [{"worker": "gw0"}, {"created": "2025-01-01"}], ids=str)
+def test_what_was_made_again_since_it_was_listed_is_not_dropped(ground: Ground, lie: dict[str, str]) -> None:
+    (there,) = made(ground, "a").resources
+    assert there.owner
+    with pytest.raises(EnvctlError, match="left alone"):
+        SERVICE.drop(ground.address, replace(there, owner=replace(there.owner, **lie)))  # type: ignore[arg-type]
+    assert SERVICE.list(ground.address, ground.project) == [there]
+
+
+def test_numbers_that_run_out_are_an_error_with_a_remedy(tmp_path: Path, servers: Servers) -> None:
+    with serving(servers.engine, "redis", Settings(databases=3), tmp_path) as address:
+        few = Ground(SERVICE, Settings(databases=3), address, "few", tmp_path)
+        numbers = [made(few, namespace).values["number"] for namespace in ("a", "b")]
+        assert numbers == ["1", "2"]
+        with pytest.raises(EnvctlError, match="no free redis database") as refused:
+            made(few, "c")
+        assert "databases" in refused.value.hint
+        assert made(few, "c", PREFIX).values["number"] == "0"
+        assert made(few, "b").values["number"] == "2"
+
+
+def test_a_prefix_is_as_tight_as_a_number(ground: Ground) -> None:
+    mine, theirs = made(ground, "mine", PREFIX).values, made(ground, "mine_too", PREFIX).values
+    with redis_client(mine) as client, redis_client(theirs) as other:
+        other.set(f"{theirs['prefix']}k", "private")
+        client.set(f"{mine['prefix']}k", "own")
+        for refused in (
+            lambda: client.get(f"{theirs['prefix']}k"),
+            lambda: client.set("bare", "x"),
+            lambda: client.hgetall(HASH),
+            lambda: client.flushdb(),
+            lambda: client.publish(f"{theirs['prefix']}news", "x"),
+        ):
+            with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
+                refused()
+        assert client.get(f"{mine['prefix']}k") == "own"
+
+
+def test_drop_of_a_prefix_removes_its_keys_and_no_others(ground: Ground) -> None:
+    doomed, kept = made(ground, "a", PREFIX), made(ground, "a_b", PREFIX)
+    with redis_client(doomed.values) as client, redis_client(kept.values) as other:
+        client.mset({f"{doomed.values['prefix']}{number}": "x" for number in range(1200)})
+        other.set(f"{kept.values['prefix']}k", "kept")
+    SERVICE.drop(ground.address, doomed.resources[0])
+    with redis_client(kept.values) as other:
+        assert list(other.scan_iter(f"{ground.project}*")) == [f"{kept.values['prefix']}k"]
+
+
+def test_a_prefix_is_matched_to_the_letter() -> None:
+    assert literal("a*b?[c]^\\-d") == "a\\*b\\?\\[c\\]\\^\\\\\\-d"
+
+
+def test_an_administrator_who_may_make_no_logins_shares_his_own(ground: Ground, admin: Any) -> None:
+    team = f"team{ground.project}"
+    admin.execute_command("ACL", "SETUSER", team, "reset", "on", ">pw", "~*", "&*", "+@all", "-acl", "-client|list")
+    try:
+        address = Address(ground.address.host, ground.address.port, team, "pw")
+        access = SERVICE.create(address, Settings(), ground.claim("a"))
+        assert (access.values["user"], access.values["password"]) == (team, "pw")
+        with redis_client(access.values) as client:
+            client.set("k", "v")
+        SERVICE.drop(address, access.resources[0])
+        assert made(ground, "a").created
+    finally:
+        admin.execute_command("ACL", "DELUSER", team)
+
+
+def test_durable_data_survive_a_stop_and_logins_are_made_again(tmp_path: Path, servers: Servers) -> None:
+    if servers.engine != "embedded":
+        pytest.skip("stop and start of one set is this engine's own test elsewhere")
+    values: dict[str, Any] = {}
+    for run in range(2):
+        with serving("embedded", "redis", Settings(), tmp_path, name="dev") as address:
+            ground = Ground(SERVICE, Settings(), address, "durable", tmp_path)
+            access = made(ground, "a")
+            assert access.created is (run == 0)
+            with redis_client(access.values) as client:
+                assert client.get("k") == values.get("k")
+                client.set("k", "kept")
+                values["k"] = "kept"
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "password"),
+    [
+        (("redis-server", "--appendonly", "yes", "--requirepass", "pw"), {}, "pw"),
+        (("sh", "-c", 'redis-server --requirepass "p w"'), {}, "p w"),
+        (("sh", "-c", "redis-server --requirepass $REDIS_PASSWORD"), {"REDIS_PASSWORD": "pw"}, "pw"),
+        ((), {"VALKEY_PASSWORD": "pw"}, "pw"),
+        ((), {"REDIS_ARGS": "--requirepass pw"}, "pw"),
+        (("sh", "-c", "don't"), {}, ""),
+    ],
+)
+def test_a_running_container_is_understood(
+    command: tuple[str, ...], environment: dict[str, str], password: str
+) -> None:
+    seen = Observed("shop-redis-1", "docker.io/library/redis:7-alpine", environment, command, {6379: ("::", 26379)})
+    assert SERVICE.adopt(seen) == Address("127.0.0.1", 26379, password=password)
+
+
+def test_the_url_of_an_external_server_is_understood() -> None:
+    assert SERVICE.external("redis://team:p%40ss@db.example:7000/4") == Address(
+        "db.example", 7000, "team", "p@ss", {"number": "4"}
+    )
+    assert SERVICE.external("rediss://cache") == Address("cache", 6379, options={"secure": "true"})
+
+
+@pytest.mark.parametrize("url", ["http://x", "redis://", "redis://u:topsecret@h/not-a-number"])
+def test_a_url_that_cannot_be_read_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        SERVICE.external(url)
+    assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
