@@ -11,7 +11,7 @@ from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services import postgres_link as link
 from envctl.services import postgres_records as records
-from envctl.services.base import owned_by
+from envctl.services.base import owned_by, same_claimant
 from envctl.services.postgres_records import INVALID, SERVICE, UNFINISHED
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _role(connection: Connection, claim: Claim, powers: Powers, *, superuser: bo
     with connection.transaction():
         link.hold_to_commit(connection, "logins")
         found = records.role(connection, claim.identity)
-        if found and not records.same(claim.owner, found.owner):
+        if found and not same_claimant(found.owner, claim.owner):
             raise _taken("role", claim.identity, found.owner)
         _login(connection, claim, found, superuser=superuser)
         if found is None:
@@ -124,7 +124,7 @@ def _database(connection: Connection, claim: Claim, login: str, powers: Powers) 
     """The database, and whether it was made now. Closed while it is made; opened together with its record."""
     name = claim.names["database"]
     found = records.database(connection, name)
-    if found and not (found.begun_by_admin or records.same(claim.owner, found.owner)):
+    if found and not (found.begun_by_admin or same_claimant(found.owner, claim.owner)):
         raise _taken("database", name, found.owner)
     if found and found.limit == INVALID:
         _say(connection, "DROP DATABASE {}", name)

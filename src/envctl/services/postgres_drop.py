@@ -9,7 +9,7 @@ from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Address, Resource
 from envctl.services import postgres_link as link
 from envctl.services import postgres_records as records
-from envctl.services.base import owned_by
+from envctl.services.base import owned_by, same_claimant
 
 if TYPE_CHECKING:
     from envctl.services.postgres_link import Connection
@@ -101,9 +101,9 @@ def _drop_role(connection: Connection, resource: Resource, login: str, *, last: 
     from psycopg import sql
 
     found = records.role(connection, records.legal(login))
-    if found is None or (last and not (found.owner and records.same(found.owner, resource.owner))):
+    if found is None or (last and not (resource.owner and same_claimant(found.owner, resource.owner))):
         return
-    owner = records.mine(resource, found.owner)
+    owner = found.owner if last and found.owner else records.mine(resource, found.owner)
     rows = connection.execute("SELECT datname FROM pg_database WHERE datdba = %s ORDER BY 1", (found.oid,)).fetchall()
     if rows and last:
         return

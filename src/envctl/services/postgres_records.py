@@ -10,7 +10,7 @@ from envctl import owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
 from envctl.services import postgres_link as link
-from envctl.services.base import owned_by
+from envctl.services.base import not_ours, owned_by, same_record
 
 if TYPE_CHECKING:
     from envctl.services.postgres_link import Connection
@@ -130,31 +130,15 @@ def write(connection: Connection, kind: Kind, name: str, owner: Owner) -> None:
 
 
 def mine(resource: Resource, found: Owner | None) -> Owner:
-    """The record on the server, if it says what the resource says. Anything else is left alone."""
-    if found is None or not same(found, resource.owner):
-        says = f"its record says {described(found)}" if found else "it has no owner record of envctl's"
-        raise EnvctlError(
-            f"the {resource.kind} {resource.name!r} is not envctl's to touch",
-            cause=f"{says}, this was asked for {described(resource.owner)}",
-            hint="look at it with `envctl leaks`; remove it by hand if you know that it is yours",
-            code="not_ours",
-        )
+    """The record on the server, if it is the one that the resource was seen with. Anything else is left alone."""
+    if found is None or not same_record(found, resource.owner):
+        hint = "look at it with `envctl leaks`; remove it by hand if you know that it is yours"
+        raise not_ours(f"the {resource.kind} {resource.name!r}", found, hint=hint)
     return found
 
 
-def same(one: Owner, other: Owner | None) -> bool:
-    """Whether two records speak of the same project, environment and namespace."""
-    return (
-        other is not None
-        and owned_by(one, other.project)
-        and (one.environment, one.namespace) == (other.environment, other.namespace)
-    )
-
-
-def described(owner: Owner | None) -> str:
+def described(owner: Owner) -> str:
     """Whose it is, for an error."""
-    if owner is None:
-        return "nobody"
     place = f" in {owner.workspace}" if owner.workspace else ""
     return f"namespace {owner.namespace} of {owner.project}, {owner.environment}{place}"
 
