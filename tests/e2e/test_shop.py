@@ -193,11 +193,10 @@ def test_a_folder_without_git_has_a_name_and_a_warning(team: Team) -> None:
     assert ready["namespace"] == named.out.strip()
 
 
-def test_without_git_installed_a_checkout_has_a_name_and_a_warning(team: Team, tmp_path: Path) -> None:
+def test_without_git_installed_a_checkout_keeps_its_name(team: Team, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    named = team.envctl("ns", cwd=team.one, PATH=str(tmp_path / "bin"))
-    assert named.out.startswith("default_")
-    assert "warning" in named.err
+    without = team.envctl("ns", cwd=team.one, PATH=str(tmp_path / "bin")).out
+    assert without == team.envctl("ns", cwd=team.one).out
 
 
 def test_a_subfolder_belongs_to_its_checkout(team: Team) -> None:
