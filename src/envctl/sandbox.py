@@ -118,18 +118,22 @@ def owner(project: Project, worker: str = "") -> Owner:
 
 def export(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
     """The environment variables of this sandbox, as the configuration maps them."""
-    values = {f"{service}.{key}": value for service, one in access.items() for key, value in one.values.items()}
+    return variables.render(project.config.exported(services.get), values(project, access))
+
+
+def values(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
+    """All that a variable may refer to."""
+    found = {f"{service}.{key}": value for service, one in access.items() for key, value in one.values.items()}
     for name, process in project.config.dev.processes.items():
         port = process.port or ports.lookup(process_key(project, name))
-        values |= {f"process.{name}.port": str(port), f"process.{name}.url": f"http://127.0.0.1:{port}"}
-    values |= {
+        found |= {f"process.{name}.port": str(port), f"process.{name}.url": f"http://127.0.0.1:{port}"}
+    return found | {
         "project": project.config.project,
         "environment": project.environment,
         "namespace": project.namespace.name,
         "branch": project.namespace.branch,
         "workspace": str(project.root),
     }
-    return variables.render(project.config.exported(services.get), values)
 
 
 def process_key(project: Project, process: str) -> str:

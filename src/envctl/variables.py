@@ -15,11 +15,12 @@ BASICS = ("project", "namespace", "environment", "branch", "workspace")
 STANDARD: Mapping[str, str] = {
     "TEST_NAMESPACE": "{namespace}",
     "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment={environment},service.namespace={project}",
-    "ENVCTL_PROJECT": "{workspace}",
-    "ENVCTL_NAMESPACE": "{namespace}",
+    "ENVCTL_SANDBOX": "{namespace}",
     "ENVCTL_ENVIRONMENT": "{environment}",
 }
-"""Exported beside the services' own where `[variables]` lists none. `ENVCTL_PROJECT` means what `--project` means."""
+"""Exported beside the services' own where `[variables]` lists none. None of them is a flag's variable: a shell that
+has them and walks into another checkout must mean that one.
+"""
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}:]*)(?::(?P<driver>[^{}]*))?\}|[{}]")
 _DRIVER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -149,7 +150,7 @@ def _github(variables: Mapping[str, str]) -> str:
     def entry(variable: str, value: str) -> str:
         if "\n" not in value and "\r" not in value:
             return f"{variable}={value}"
-        mark = f"envctl_{hashlib.sha256(value.encode()).hexdigest()[:16]}"
+        mark = f"envctl_{hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]}"
         return f"{variable}<<{mark}\n{value}\n{mark}"
 
     return _lines(entry(variable, value) for variable, value in variables.items())

@@ -114,9 +114,9 @@ def test_defaults_are_the_services_own_and_the_standard_ones() -> None:
     assert found["REDIS_URL"] == "{redis.url}"
     rendered = variables.render(found, {**VALUES, "redis.url": "redis://h"})
     assert rendered["OTEL_RESOURCE_ATTRIBUTES"] == "deployment.environment=dev,service.namespace=shop"
-    assert rendered["TEST_NAMESPACE"] == rendered["ENVCTL_NAMESPACE"] == "feature_x"
+    assert rendered["TEST_NAMESPACE"] == rendered["ENVCTL_SANDBOX"] == "feature_x"
     assert rendered["ENVCTL_ENVIRONMENT"] == "dev"
-    assert rendered["ENVCTL_PROJECT"] == "/home/a b/shop"
+    assert not {"ENVCTL_PROJECT", "ENVCTL_NAMESPACE"} & set(rendered), "a shell that leaves the checkout must leave it"
 
 
 def shell_sees(argv: list[str], expected: Mapping[str, str]) -> dict[str, str]:
