@@ -143,8 +143,8 @@ class Ensemble:
     def _signalled(self, heard: socket.socket) -> None:
         for number in signals.pending(heard):
             if not self.stopping:
-                self._say("stopping … (once more to kill)")
                 self.stop(128 + number)
+                self._say("stopping … (once more to kill)")
             elif time.monotonic() - self.stopping > SECOND:
                 for one in self.running:
                     one.kept.kill()

@@ -64,10 +64,14 @@ class Orders:
     def pending(self) -> Iterator[dict[str, Any]]:
         """The orders there are now; the last one is an order to end when envctl has gone."""
         gone = not self._read()
-        while self._lines:
-            yield json.loads(self._lines.popleft())
+        yield from self.queued()
         if gone:
             yield {"order": "gone"}
+
+    def queued(self) -> Iterator[dict[str, Any]]:
+        """The orders that came together with an earlier one."""
+        while self._lines:
+            yield json.loads(self._lines.popleft())
 
     def report(self, **news: object) -> None:
         """Tell envctl; if it has gone there is nobody to tell."""
@@ -109,6 +113,8 @@ class Keeper:
             return
         self.orders.report(news="started", pid=self.program)
         _let_go_of_output()
+        for order in self.orders.queued():
+            self.obey(order)
         while not self.over():
             ready = select.select(self.listening, [], [], self.wait())[0]
             self.note_signals()
