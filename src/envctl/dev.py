@@ -70,9 +70,7 @@ def status(project: Project, chosen: Servers) -> Status:
         servers=tuple((one, running.servers[one.service].address) for one in seen) if running else (),
         holders=leases.holders(chosen.set.home),
         resources=tuple(_resources(project, running, answering)) if running else (),
-        others=tuple(
-            one for one in workspaces.workspaces(project.config.project) if one.namespace != project.namespace.name
-        ),
+        others=tuple(one for one in known if one.namespace != project.namespace.name),
     )
 
 

@@ -150,7 +150,8 @@ def _github(variables: Mapping[str, str]) -> str:
     def entry(variable: str, value: str) -> str:
         if "\n" not in value and "\r" not in value:
             return f"{variable}={value}"
-        mark = f"envctl_{hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]}"
+        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+        mark = f"envctl_{digest[:16]}"
         return f"{variable}<<{mark}\n{value}\n{mark}"
 
     return _lines(entry(variable, value) for variable, value in variables.items())
