@@ -44,7 +44,7 @@ def run(
     code = _run(command, heard)
     if code != 0:
         raise EnvctlError(
-            f"`{text}` {_ended(code)}",
+            f"`{_hidden(text, secrets)}` {_ended(code)}",
             cause="\n".join(lines) or "it printed nothing",
             hint=_hint(code),
             code="migration",
@@ -121,4 +121,4 @@ def _ended(code: int) -> str:
 def _hint(code: int) -> str:
     if code == 127:
         return "install what is missing into the project's .venv, or activate the environment that has it"
-    return "run it by hand to look closer: envctl run -- COMMAND"
+    return 'to look closer, run it by hand with the same variables: eval "$(envctl env)"'
