@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal as signals
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,12 +32,23 @@ PATIENCE = 15.0
 
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 BECOME = """
-echo $$ >"$1" || exit 1
-{ read -r born </proc/$$/stat && echo "$born" >>"$1"; } 2>/dev/null
-shift
-exec "$@"
+import os, signal, sys
+if os.fork():
+    os._exit(0)
+os.setsid()
+path, *command = sys.argv[1:]
+try:
+    with open("/proc/self/stat") as file:
+        born = file.read()
+except OSError:
+    born = ""
+with open(path, "w") as file:
+    file.write(f"{os.getpid()}\\n{born}")
+for one in ("SIGPIPE", "SIGXFSZ"):
+    signal.signal(getattr(signal, one), signal.SIG_DFL)
+os.execvp(command[0], command)
 """
-"""Writes who it is, then becomes the server: pid and time of birth (where the system tells it) stay."""
+"""Leaves its parent, who would otherwise have to ask how it ended; writes who it is; then becomes the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,7 @@ def claim(daemon: Daemon) -> int:
     """The locked descriptor that everything of this server is started with."""
     descriptor = state.claim(daemon.alive)
     if descriptor is not None:
+        _until_forgotten(daemon)
         daemon.pid_file.unlink(missing_ok=True)
         return descriptor
     pids = ", ".join(str(one.pid) for one in members(daemon))
@@ -88,13 +101,13 @@ def claim(daemon: Daemon) -> int:
     )
 
 
-def start(daemon: Daemon, command: Command, descriptor: int) -> int:
+def start(daemon: Daemon, command: Command, descriptor: int) -> None:
     """Start the server in a session of its own; it holds the lock from before its first instruction."""
-    argv = ("sh", "-c", BECOME, "sh", str(daemon.pid_file), *command.argv)
+    argv = (sys.executable, "-I", "-S", "-c", BECOME, str(daemon.pid_file), *command.argv)
     with _opened(daemon, command.stdin) as (stdin, log):
-        return shell.detach(
+        shell.spawn(
             replace(command, argv=argv), log=log, keep=(descriptor,), stdin=stdin, inherit=_environment()
-        )
+        ).wait()
 
 
 def run(daemon: Daemon, command: Command, descriptor: int, given_up: Event) -> int:
@@ -187,19 +200,28 @@ def _leader(daemon: Daemon) -> psutil.Process | None:
     import psutil
 
     with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
-        words = daemon.pid_file.read_text().split("\n")
-        process = psutil.Process(int(words[0]))
+        number, _, birth = daemon.pid_file.read_text().partition("\n")
+        process = psutil.Process(int(number))
         try:
             return process if _has(process, daemon) else None
         except psutil.AccessDenied:  # It gave up root, and a container's root may not look into it.
             born = Path(f"/proc/{process.pid}/stat").read_text()
-            return process if runs(daemon) and _birth(born) == _birth(words[1]) else None
+            return process if runs(daemon) and _birth(born) == _birth(birth) else None
     return None
 
 
 def _has(process: psutil.Process, daemon: Daemon) -> bool:
     path = str(daemon.alive.resolve())
     return any(file.path == path for file in process.open_files())
+
+
+def _until_forgotten(daemon: Daemon) -> None:
+    """Wait until a server that just died is no longer listed: its successor would take its pid for a living one."""
+    with suppress(OSError, ValueError, IndexError):
+        number, _, birth = daemon.pid_file.read_text().partition("\n")
+        end = time.monotonic() + 5
+        while time.monotonic() < end and _birth(Path(f"/proc/{int(number)}/stat").read_text()) == _birth(birth):
+            time.sleep(0.002)
 
 
 def _birth(line: str) -> str:

@@ -22,11 +22,14 @@ PUBLIC = Path("/var/lib/envctl")
 """Where root keeps what `nobody` must reach, on machines without user namespaces."""
 NAMESPACE = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 DROP = """
-import os, sys
+import os, signal, sys
+import warnings  # execvp may want it, and without root we may not be able to read it any more.
 user, group, *command = sys.argv[1:]
 os.setgroups([])
 os.setgid(int(group))
 os.setuid(int(user))
+for one in ("SIGPIPE", "SIGXFSZ"):
+    signal.signal(getattr(signal, one), signal.SIG_DFL)
 os.execvp(command[0], command)
 """
 
