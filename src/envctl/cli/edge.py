@@ -37,12 +37,6 @@ class Globals:
     rest: tuple[str, ...] = ()
     """What stood after `--`."""
 
-    def over(self, given: Globals) -> Globals:
-        """These flags, with what was given nearer to the command laid over them."""
-        fresh = Globals()
-        nearer = {key: getattr(given, key) for key in self.__slots__ if getattr(given, key) != getattr(fresh, key)}
-        return replace(self, **nearer)
-
 
 FLAGS: dict[str, Any] = {
     "project": Annotated[
@@ -100,7 +94,7 @@ class Edge:
         if yes:
             return
         if not sys.stdin.isatty() or self.flags.json:
-            raise UsageError(f"{question} Not without asking", hint="pass --yes to answer in advance")
+            raise UsageError(f"{question} There is nobody to ask", hint="pass --yes to answer in advance")
         if not typer.confirm(question, err=True):
             raise EnvctlError("nothing was done", cause="the question was answered with no", code="declined")
 
@@ -110,8 +104,8 @@ def command(app: typer.Typer, name: str, **options: Any) -> Callable[[Callable[.
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(ctx: typer.Context, **given: Any) -> None:
-            local = Globals(**{key: given.pop(key) for key in FLAGS})
-            flags = (ctx.obj or Globals()).over(local)
+            local = {key: given.pop(key) for key in FLAGS}
+            flags = replace(ctx.obj or Globals(), **{key: local[key] for key in local if _typed(ctx, key)})
             path = ctx.command_path.partition(" ")[2]
             output = Output(json=flags.json, quiet=flags.quiet, verbose=flags.verbose)
             raise typer.Exit(guarded(path, output, lambda: function(Edge(path, flags, output), **given)))
@@ -161,6 +155,20 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in signature.parameters.values()]
 
 
+def _show_version(wanted: bool) -> None:
+    from envctl import __version__
+
+    if wanted:
+        typer.echo(f"envctl {__version__}")
+        raise typer.Exit
+
+
+def _typed(ctx: typer.Context, name: str) -> bool:
+    """Whether a flag stood on the command line: a variable has been heard before the command's name already."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _context() -> inspect.Parameter:
     return inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
@@ -177,18 +185,16 @@ def globally(app: typer.Typer) -> None:
     """Take the global flags before the command's name too, and `--version`."""
 
     def root(ctx: typer.Context, **given: Any) -> None:
-        if given.pop("version"):
-            from envctl import __version__
-
-            typer.echo(f"envctl {__version__}")
-            raise typer.Exit
-        ctx.obj = (ctx.obj or Globals()).over(Globals(**given))
+        given.pop("version")
+        ctx.obj = replace(ctx.obj or Globals(), **given)
 
     version = inspect.Parameter(
         "version",
         inspect.Parameter.KEYWORD_ONLY,
         default=False,
-        annotation=Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)],
+        annotation=Annotated[
+            bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+        ],
     )
     parameters = [_context(), version, *_flags()]
     root.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -1,0 +1,118 @@
+"""The command line itself: flags in any place, the one error boundary, and the reference that is made from it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from envctl import __version__
+from envctl.cli import manual
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """The console script in a project of its own, with no variable of this machine's that envctl would hear."""
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "envctl.toml").write_text('project = "shop"\n[services.redis]\n')
+
+    def run(*words: str, cwd: Path = tmp_path / "a b", **variables: str) -> Said:
+        done = subprocess.run(
+            [sys.executable, "-c", "from envctl.cli import main; main()", *words],
+            cwd=cwd,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "ENVCTL_STATE_DIR": str(tmp_path / "state"),
+                "HOME": str(tmp_path),
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def test_the_reference_is_what_help_says() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text() == manual.text(), "run scripts/generate"
+
+
+def test_version_is_printed(run: Run) -> None:
+    assert run("--version") == Said(0, f"envctl {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [("--json", "ns"), ("ns", "--json")])
+def test_a_global_flag_means_the_same_before_and_after_the_command(run: Run, words: tuple[str, ...]) -> None:
+    assert json.loads(run(*words, BRANCH_NAME="feature-auth").out)["data"]["namespace"] == "feature_auth"
+
+
+def test_a_flag_in_either_place_goes_before_its_variable(run: Run) -> None:
+    assert run("--namespace", "mine", "ns", ENVCTL_NAMESPACE="theirs").out == "mine\n"
+    assert run("ns", "--namespace", "mine", ENVCTL_NAMESPACE="theirs").out == "mine\n"
+    assert run("ns", ENVCTL_NAMESPACE="theirs").out == "theirs\n"
+
+
+def test_a_project_elsewhere_is_worked_on_from_anywhere(run: Run, tmp_path: Path) -> None:
+    assert run("ns", "--project", str(tmp_path / "a b"), "--namespace", "x", cwd=tmp_path).out == "x\n"
+
+
+def test_a_folder_that_is_not_there_is_wrong_usage(run: Run) -> None:
+    said = run("ns", "--project", "/nowhere")
+    assert (said.code, said.out) == (2, "")
+    assert "no such folder: /nowhere" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("nss",), "nss"),
+        (("ns", "--jason"), "--jason"),
+        (("env", "--format", "xml"), "xml"),
+        (("--wait", "-1", "ns"), "--wait"),
+        (("ns", "--engine", "dokcer"), "dokcer"),
+        (("dev", "reset"), "--yes"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_one_document_under_json(run: Run, words: tuple[str, ...], expected: str) -> None:
+    said = run(*words)
+    assert (said.code, said.out) == (2, "")
+    assert "error: " in said.err
+    assert expected in said.err
+    document = json.loads(run(*words, "--json").out)
+    assert (document["status"], document["exit_code"]) == ("error", 2)
+    assert expected in document["errors"][0]["message"] + document["errors"][0]["hint"]
+
+
+def test_what_is_not_up_is_exit_4_and_says_how_to_get_it(run: Run) -> None:
+    said = run("env")
+    assert said.code == 4
+    assert "envctl dev up" in said.err
+
+
+def test_no_command_shows_the_help(run: Run) -> None:
+    said = run()
+    assert "Usage: envctl" in said.out + said.err
+
+
+def test_completion_knows_the_commands(run: Run) -> None:
+    said = run(_ENVCTL_COMPLETE="complete_bash", COMP_WORDS="envctl dev st", COMP_CWORD="2")
+    assert said.out.split() == ["status"]
