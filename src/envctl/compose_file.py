@@ -49,12 +49,11 @@ def project_file(options: Any, root: Path) -> Path | None:
     return next((root / name for name in NAMES if (root / name).is_file()), None)
 
 
-def with_override(file: Path, options: Any) -> tuple[Path, ...]:
-    """The file and the override beside it, which compose merges in unless a file is named."""
-    if getattr(options, "file", ""):
+def with_override(file: Path) -> tuple[Path, ...]:
+    """The file and the override beside it, which compose merges into a file of a usual name."""
+    if file.name not in NAMES:
         return (file,)
-    stem = file.name.partition(".")[0]
-    beside = (file.with_name(f"{stem}.override{ending}") for ending in (".yaml", ".yml"))
+    beside = (file.with_name(f"{file.stem}.override{ending}") for ending in (".yaml", ".yml"))
     return (file, *[path for path in beside if path.is_file()][:1])
 
 

@@ -93,12 +93,20 @@ def test_named_file_must_be_there(tmp_path: Path) -> None:
         compose_file.project_file(Compose(file="dev/compose.yaml"), tmp_path)
 
 
-def test_override_belongs_to_a_found_file_and_not_to_a_named_one(tmp_path: Path) -> None:
-    file, override = tmp_path / "docker-compose.yml", tmp_path / "docker-compose.override.yml"
-    for path in (file, override):
-        path.write_text("services: {}\n")
-    assert compose_file.with_override(file, Compose()) == (file, override)
-    assert compose_file.with_override(file, Compose(file="docker-compose.yml")) == (file,)
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [("docker-compose.yml", "docker-compose.override.yml"), ("compose.yaml", "compose.override.yaml")],
+)
+def test_override_belongs_to_a_file_of_a_usual_name(tmp_path: Path, name: str, override: str) -> None:
+    (tmp_path / override).write_text("services: {}\n")
+    assert compose_file.with_override(tmp_path / name) == (tmp_path / name, tmp_path / override)
+    (tmp_path / override).unlink()
+    assert compose_file.with_override(tmp_path / name) == (tmp_path / name,)
+
+
+def test_file_of_another_name_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / "compose.override.yaml").write_text("services: {}\n")
+    assert compose_file.with_override(tmp_path / "servers.yaml") == (tmp_path / "servers.yaml",)
 
 
 def test_real_services_are_recognised_by_what_they_are_not_by_their_names() -> None:

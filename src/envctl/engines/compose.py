@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from envctl import compose_file, containers, shell, state
 from envctl.compose_file import project_file
@@ -16,9 +18,12 @@ from envctl.engines.base import Record
 from envctl.engines.compose_seen import Seen
 from envctl.engines.compose_wait import Start
 from envctl.errors import UnavailableError
-from envctl.model import Address, Running, ServerSet, Sighting, Talk
+from envctl.model import Address, Command, Running, ServerSet, Sighting, Talk
+from envctl.shell import Done
 
 __all__ = ["ENGINE", "project_file"]
+
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,9 @@ class Compose:
         """One sighting for each service, from the engine."""
         seen = compose_seen.containers_of(_runtime(running), running.detail["project"])
         chosen = json.loads(running.detail["services"])
-        return tuple(_sighting(service, seen.get(name)) for service, name in sorted(chosen.items()))
+        return tuple(
+            _sighting(service, seen.get(name), ready=running.ready) for service, name in sorted(chosen.items())
+        )
 
     def logs(self, running: Running, service: str, *, follow: bool) -> Iterator[str]:
         """What the container wrote."""
@@ -96,7 +103,7 @@ def _stack(servers: ServerSet, runtime: Runtime, *, write: bool) -> Stack:
     profiles = tuple(getattr(options, "profiles", ()))
     own = project_file(options, servers.checkout)
     if own is not None:
-        return Stack(runtime, name, compose_file.with_override(own, options), servers.checkout, profiles)
+        return Stack(runtime, name, compose_file.with_override(own), servers.checkout, profiles)
     content = compose_file.generate(servers.project, servers.needs)
     environment = {compose_file.PASSWORD: _password(servers)}
     made = state.folder(servers.home) / "compose.yaml"
@@ -152,18 +159,29 @@ def _up(job: Start, talk: Talk, *, recreate: bool) -> None:
         if shell.run(containers.image(stack.runtime, image), check=False).code != 0:
             talk(f"pulling {image}")
     talk(f"starting {', '.join(sorted(job.chosen.values()))} of {stack.project} with {stack.runtime.name}")
-    done = shell.run(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate), check=False)
+    done = _run_up(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate))
     if done.code != 0:
         raise compose_errors.from_up(stack, done)
 
 
-def _sighting(service: str, one: Seen | None) -> Sighting:
+def _run_up(command: Command) -> Done:
+    """Run it, again where it met another one: the compose of a killed envctl works on for a moment."""
+    for _ in range(ATTEMPTS - 1):
+        done = shell.run(command, check=False)
+        if done.code == 0 or not compose_errors.CROSSED.search(done.err):
+            return done
+        time.sleep(1)
+    return shell.run(command, check=False)
+
+
+def _sighting(service: str, one: Seen | None, *, ready: bool) -> Sighting:
     if one is None:
         return Sighting(service, "stopped", "no container")
     if one.status == "running":
-        if one.health == "unhealthy":
-            return Sighting(service, "unhealthy", one.name, one.pid)
-        return Sighting(service, "starting" if one.health == "starting" else "running", one.name, one.pid)
+        # Where nobody runs health checks a container stays `starting` for good; it has answered us, so it is up.
+        waits = one.health == "starting" and not ready
+        now: Literal["running", "starting", "unhealthy"] = "starting" if waits else "running"
+        return Sighting(service, "unhealthy" if one.unhealthy else now, one.name, one.pid)
     return Sighting(service, "starting" if one.status == "restarting" else "stopped", f"{one.name}: {one.state}")
 
 

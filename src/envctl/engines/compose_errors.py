@@ -16,9 +16,13 @@ TAKEN = re.compile(r"address already in use|port is already allocated|ports are 
 PORT = re.compile(r"(?:\d+(?:\.\d+){3}|\[[0-9a-f:]*\]|::1?):(\d+)")
 NO_IMAGE = re.compile(
     r"no such image|pull access denied|manifest unknown|manifest for .* not found|no such host|"
-    r"failed to resolve reference|repository does not exist|unauthorized|i/o timeout|network is unreachable",
+    r"failed to resolve reference|initializing source|repository does not exist|"
+    r"unauthorized|i/o timeout|network is unreachable",
     re.IGNORECASE,
 )
+CROSSED = re.compile(r"is already in use by container|network with name .* already exists|is already in progress")
+"""Two of them worked on one project at the same time."""
+PULLED = re.compile(r"^\s*Image (\S+) (?:Pulling|Error)|No such image: (\S+)|Trying to pull (\S+?)\.\.\.", re.MULTILINE)
 PROGRESS = re.compile(r"\s*(Container|Network|Volume|Image) \S+ +[A-Z]\w+ *$")
 
 
@@ -34,7 +38,7 @@ def from_up(stack: Stack, done: Done) -> EnvctlError:
     if missing or NO_IMAGE.search(said):
         return _image(missing or "an image", said)
     for one in compose_seen.containers_of(stack.runtime, stack.project).values():
-        if (one.failed and one.exit_code != 0) or one.health == "unhealthy":
+        if (one.failed and one.exit_code != 0) or one.unhealthy:
             return broken(stack.runtime, one, one.service)
     return UnavailableError(
         f"{stack.runtime.name} could not start {stack.project}",
@@ -107,9 +111,7 @@ def _image(image: str, said: str) -> UnavailableError:
 
 def _pulled(said: str) -> list[str]:
     """The images that compose tried to pull, as its progress lines name them."""
-    return re.findall(r"^\s*Image (\S+) (?:Pulling|Error)", said, re.MULTILINE) + re.findall(
-        r"No such image: (\S+)", said
-    )
+    return [next(filter(None, found)) for found in PULLED.findall(said)]
 
 
 def _has_image(runtime: Runtime, image: str) -> bool:

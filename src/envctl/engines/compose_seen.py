@@ -56,14 +56,19 @@ class Seen:
     def failed(self) -> bool:
         """Whether waiting for it makes no sense any more."""
         ended = self.status in {"exited", "dead", "stopped"}
-        return ended or self.health == "unhealthy" or self.restarts >= CRASH_LOOP
+        return ended or self.unhealthy or self.restarts >= CRASH_LOOP
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether its own check gave up on it; a stopped container keeps its last verdict, which says nothing."""
+        return self.running and self.health == "unhealthy"
 
     @property
     def state(self) -> str:
         """The state in the words of `docker ps`."""
-        if self.health == "unhealthy":
-            return "unhealthy"
-        return f"{self.status} ({self.exit_code})" if not self.running else self.status
+        if not self.running:
+            return f"{self.status} ({self.exit_code})"
+        return "unhealthy" if self.unhealthy else self.status
 
     @property
     def open_ports(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from envctl.model import Observed, Server, ServerSet, Talk
 PATIENCE = 120.0
 """How long a container may take from its start to its first answer."""
 PAUSE = 0.1
+QUIET = 5.0
+"""After so long a person wants to know what is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Start:
 
 def until_ready(job: Start, talk: Talk) -> dict[str, Server]:
     """Until every service has answered once; whoever fails first is reported with its log."""
-    deadline = time.monotonic() + PATIENCE
+    began, told = time.monotonic(), False
     ready: dict[str, Server] = {}
     while True:
         seen = compose_seen.containers_of(job.stack.runtime, job.stack.project)
@@ -50,7 +52,11 @@ def until_ready(job: Start, talk: Talk) -> dict[str, Server]:
         if not waiting:
             _warn(job, seen, talk)
             return ready
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > QUIET and not told:
+            talk(f"waiting for {', '.join(f'{name} ({why})' for name, why in sorted(waiting.items()))}")
+            told = True
+        if waited > PATIENCE:
             name, why = next(iter(waiting.items()))
             raise compose_errors.broken(
                 job.stack.runtime, seen[name], name, cause=f"not ready after {PATIENCE:g} s: {why}"
