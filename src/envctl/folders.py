@@ -136,3 +136,14 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def forget_litter(pattern: str, ports: list[str]) -> None:
+    """Remove the sockets of our own that a pattern names for these ports; never a file, never another user's."""
+    for port in ports if pattern else []:
+        path = Path(pattern.format(port=port))
+        for found in path.parent.glob(path.name):
+            with suppress(OSError):
+                seen = found.lstat()
+                if stat.S_ISSOCK(seen.st_mode) and seen.st_uid == os.geteuid():
+                    found.unlink()

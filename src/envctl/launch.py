@@ -101,6 +101,14 @@ def bring_up(jobs: list[Job], book: Book, talk: Talk) -> None:
 def stop_all(servers: Mapping[str, Server]) -> None:
     """End them side by side; the first failure is raised once all have been tried."""
     _each([(daemon_of(name, one), int(one.detail["signal"])) for name, one in servers.items()])
+    sweep(servers)
+
+
+def sweep(servers: Mapping[str, Server]) -> None:
+    """Remove what stopped servers left outside of their data folders, unless a stranger listens there now."""
+    for one in servers.values():
+        unused = [port for port in one.detail["ports"].split() if ports.is_free(int(port))]
+        folders.forget_litter(one.detail.get("litter", ""), unused)
 
 
 def daemon_of(name: str, server: Server) -> Daemon:
@@ -123,6 +131,7 @@ def _server(servers: ServerSet, name: str, program: Program, way: Way) -> Server
         "data": str(folders.data(servers.home, program.name, way, durable=servers.durable)),
         "ports": " ".join(map(str, numbers)),
         "signal": str(int(program.stop_signal)),
+        "litter": program.litter,
         "alive": str(found.alive),
         "log": str(found.log),
     }

@@ -120,6 +120,8 @@ class Program:
     files: tuple[Path, ...] = ()
     """Folders that the unprivileged user must be able to read."""
     stop_signal: int = 15
+    litter: str = ""
+    """Sockets that it may leave outside of its data folder: a pattern, with `{port}` for each of its ports."""
 
 
 @dataclass(frozen=True, slots=True)

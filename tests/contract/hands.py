@@ -30,8 +30,8 @@ class Hand:
 
 
 def _postgres(values: Values, query: LiteralString, *arguments: str) -> list[tuple[Any, ...]]:
-    place = {"host": values["host"], "port": values["port"], "dbname": values["database"]}
-    login = {"user": values["user"], "password": values["password"]}
+    place: dict[str, Any] = {"host": values["host"], "port": values["port"], "dbname": values["database"]}
+    login: dict[str, Any] = {"user": values["user"], "password": values["password"]}
     with psycopg.connect(autocommit=True, **place, **login) as connection:
         done = connection.execute(query, arguments)
         return done.fetchall() if done.description else []
@@ -52,8 +52,8 @@ def _get_row(values: Values, key: str) -> str | None:
 def s3_client(values: Values) -> minio.Minio:
     """A client as an application would make it."""
     place = f"{values['host']}:{values['port']}"
-    keys = {"access_key": values["access_key"], "secret_key": values["secret_key"], "region": values["region"]}
-    return minio.Minio(place, secure=values["secure"] == "true", **keys)
+    login = values["access_key"], values["secret_key"]
+    return minio.Minio(place, *login, secure=values["secure"] == "true", region=values["region"])
 
 
 def _put_object(values: Values, key: str, value: str) -> None:

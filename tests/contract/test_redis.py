@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import redis
-from conftest import Ground, Servers, serving
 from hands import redis_client
+from service_ground import Ground, Servers, serving
 
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Observed
@@ -174,15 +174,16 @@ def test_a_prefix_is_as_tight_as_a_number(ground: Ground) -> None:
     with redis_client(mine) as client, redis_client(theirs) as other:
         other.set(f"{theirs['prefix']}k", "private")
         client.set(f"{mine['prefix']}k", "own")
-        for refused in (
+        attempts: list[Callable[[], Any]] = [
             lambda: client.get(f"{theirs['prefix']}k"),
             lambda: client.set("bare", "x"),
             lambda: client.hgetall(HASH),
             lambda: client.flushdb(),
             lambda: client.publish(f"{theirs['prefix']}news", "x"),
-        ):
+        ]
+        for attempt in attempts:
             with pytest.raises(redis.ResponseError, match=r"(?i)permission"):
-                refused()
+                attempt()
         assert client.get(f"{mine['prefix']}k") == "own"
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from typing import Any
 import minio
 import pytest
 import urllib3
-from conftest import Ground, Servers, serving, settings_for
 from hands import s3_client
 from minio.commonconfig import ENABLED, CopySource, Tags
 from minio.deleteobjects import DeleteObject
 from minio.versioningconfig import VersioningConfig
+from service_ground import Ground, Servers, serving, settings_for
 
 from envctl import shell
 from envctl.errors import ConfigError, EnvctlError
@@ -126,12 +127,13 @@ def test_a_namespace_cannot_lose_its_own_record_or_open_its_bucket(ground: Groun
     access = made(ground, "a")
     client, bucket = s3_client(access.values), access.values["bucket"]
     public = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}
-    for attempt in (
+    attempts: list[Callable[[], Any]] = [
         lambda: client.delete_bucket_tags(bucket),
         lambda: client.set_bucket_tags(bucket, Tags.new_bucket_tags()),
         lambda: client.remove_bucket(bucket),
         lambda: client.set_bucket_policy(bucket, json.dumps({"Version": "2012-10-17", "Statement": [public]})),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(minio.S3Error, match="AccessDenied"):
             attempt()
     form = {"Action": "CreateUser", "Version": "2010-05-08", "UserName": "intruder"}
@@ -182,8 +184,9 @@ def test_a_strangers_bucket_is_never_taken_filled_or_empty(ground: Ground, admin
     claim = ground.claim("a")
     bucket = claim.names["statements"]
     admin.make_bucket(bucket)
-    for prepare in (lambda: None, lambda: put(admin, bucket, "k", b"a stranger's")):
-        prepare()
+    for content in (None, b"a stranger's"):
+        if content:
+            put(admin, bucket, "k", content)
         with pytest.raises(EnvctlError, match="left alone"):
             SERVICE.create(ground.address, ground.settings, claim)
         assert admin.get_bucket_tags(bucket) is None
@@ -204,7 +207,7 @@ def test_a_bucket_that_was_filled_before_it_had_its_record_is_not_taken(ground: 
     assert SERVICE.create(ground.address, ground.settings, claim).resources
 
 
-@pytest.mark.parametrize("steps", range(16))
+@pytest.mark.parametrize("steps", range(13))
 def test_create_killed_before_any_request_is_finished_by_the_next(ground: Ground, steps: int) -> None:
     claim = ground.claim("a")
     die(ground, "create", claim, steps=steps)
@@ -339,12 +342,15 @@ def test_nothing_is_served_to_who_has_no_key(tmp_path: Path) -> None:
 
 def listening(home: Path) -> list[int]:
     """The ports of the one server that runs with its data below `home`."""
+    sockets = [each for one in running(home) for each in one.net_connections()]
+    return sorted({each.laddr.port for each in sockets if each.status == "LISTEN"})
+
+
+def running(home: Path) -> list[Any]:
+    """The processes of that server."""
     import psutil
 
-    mine = [
-        one for one in psutil.process_iter(["cmdline"]) if "mini" in (one.info["cmdline"] or []) and below(one, home)
-    ]
-    return sorted({each.laddr.port for one in mine for each in one.net_connections() if each.status == "LISTEN"})
+    return [one for one in psutil.process_iter() if one.pid != os.getpid() and below(one, home)]
 
 
 def below(process: Any, home: Path) -> bool:
@@ -369,6 +375,18 @@ def test_a_sandbox_around_the_server_makes_it_no_bucket(tmp_path: Path, monkeypa
     with serving("embedded", "s3", settings_for("s3"), tmp_path) as address:
         client = minio.Minio(f"{address.host}:{address.port}", address.user, address.password, secure=False)
         assert client.list_buckets() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_socket_of_a_server_stays_however_it_ends(tmp_path: Path, number: int) -> None:
+    with serving("embedded", "s3", settings_for("s3"), tmp_path):
+        mine = [path for port in listening(tmp_path) for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
+        assert mine
+        if number == signal.SIGKILL:
+            for one in running(tmp_path):
+                one.kill()
+                one.wait(10)
+    assert not [path for path in mine if path.exists()]
 
 
 def test_a_folder_with_any_name_keeps_its_objects_over_a_stop(tmp_path: Path) -> None:

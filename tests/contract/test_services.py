@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Ground
 from hands import HANDS, Hand
+from service_ground import Ground
 
 from envctl import shell
 from envctl.errors import EnvctlError, UnavailableError

@@ -46,6 +46,7 @@ class Embedded:
         if up:
             talk(f"stopping {', '.join(up)}")
         launch.stop_all(up)
+        launch.sweep(running.servers)
         if home := running.detail.get("home"):
             folders.forget_scratch(Path(home))
 

