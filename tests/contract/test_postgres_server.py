@@ -16,6 +16,7 @@ from postgres_ground import ask, connect
 
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Owner
+from envctl.services import postgres_program
 from envctl.services.postgres import SERVICE, Settings
 
 
@@ -84,3 +85,18 @@ def test_text_sorts_the_same_on_every_machine(tmp_path: Path) -> None:
     with server(tmp_path) as address:
         rows = ask(address, "SELECT string_agg(x, '' ORDER BY x), upper('é') FROM unnest('{b,A,a,B,é}'::text[]) x")
     assert rows == [("ABabé", "É")]
+
+
+def test_this_machine_s_own_postgres_serves_what_the_wheel_lacks(tmp_path: Path) -> None:
+    system = [one for one in postgres_program.candidates() if one.system and not one.lacks(["pgcrypto"])]
+    if not system:
+        pytest.skip("this machine has no PostgreSQL of its own with pgcrypto")
+    settings = Settings(extensions=("pgcrypto",))
+    with serving("embedded", "postgres", settings, tmp_path) as address:
+        assert SERVICE.check(address).startswith(f"{system[0].major}.")
+        access = SERVICE.create(address, settings, claim(tmp_path, "secret"))
+        with psycopg.connect(access.values["url"]) as session:
+            session.execute("CREATE TABLE hashed AS SELECT digest('x', 'sha256')")
+            session.execute("DROP SCHEMA public CASCADE")
+        SERVICE.drop(address, access.resources[0])
+        assert SERVICE.list(address, "shop") == []

@@ -39,6 +39,7 @@ COMMON = {
     "log_checkpoints": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, so that a killed server leaves nothing elsewhere
 }
 SHARED = {"max_connections": "200", "client_connection_check_interval": "1s"}
 """What many checkouts on one server need, wherever it runs."""
@@ -48,7 +49,6 @@ THROW_AWAY = {
     "full_page_writes": "off",
     "checkpoint_timeout": "1d",
     "max_wal_size": "512MB",
-    "dynamic_shared_memory_type": "mmap",  # in the data folder, so that a killed server leaves nothing elsewhere
 }
 
 
