@@ -40,6 +40,14 @@ class Migrate(tuple[Step, ...]):
 
 
 @dataclass(frozen=True, slots=True)
+class Migration:
+    """How a service's data come to what a checkout's files say: the steps, and the files that they read."""
+
+    steps: tuple[Step, ...]
+    watch: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What the migrations of a checkout are made of. Equal digests migrate to the same schema."""
 
