@@ -125,7 +125,8 @@ def _each(ending: Iterable[tuple[Daemon, int]]) -> None:
 
 def _server(servers: ServerSet, name: str, program: Program, way: Way) -> Server:
     found = daemon.at(servers.home, name)
-    numbers = [ports.take(_key(servers.home, name, index)) for index in range(program.ports)]
+    book = ports.lookup if daemon.runs(found) else ports.take  # A server whose record was lost is on its port.
+    numbers = [book(_key(servers.home, name, index)) for index in range(program.ports)]
     detail = {
         "program": program.name,
         "data": str(folders.data(servers.home, program.name, way, durable=servers.durable)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import threading
@@ -77,6 +78,19 @@ def test_what_a_killed_starter_left_goes_even_if_nobody_comes(crew: Crew, tmp_pa
     until(lambda: gone(crew.home()))
 
 
+@pytest.mark.parametrize("step", ["init", "serve"])
+def test_ctrl_c_during_a_start_stops_what_it_started(crew: Crew, tmp_path: Path, step: str) -> None:
+    shut = gate(tmp_path, step)
+    first = crew.start(toys={"toy": {"gate": str(shut.parent)}})
+    until(lambda: reached(shut))
+    first.process.send_signal(signal.SIGINT)
+    first.process.communicate(timeout=60)
+    assert first.process.returncode == -signal.SIGINT
+    assert gone(crew.home())
+    assert leases.holders(crew.home()) == ()
+    assert not any((crew.home() / "leases").iterdir())
+
+
 def test_a_server_on_its_way_that_never_gets_there_is_replaced(
     crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +111,7 @@ def test_after_a_reboot_servers_start_again_and_a_reused_pid_is_left_alone(crew:
     found = daemon.at(crew.home(), "toy")
     daemon.stop(found, signal=9)
     with subprocess.Popen(["sleep", "600"]) as foreign:
-        found.pid_file.write_text(f"{foreign.pid}\n{Path(f'/proc/{foreign.pid}/stat').read_text()}")
+        found.pid_file.write_text(f"{foreign.pid}\n{foreign.pid} (toy) S{' 0' * 40}\n")
         record = leases.record(crew.home())
         assert record is not None
         assert record.ready
@@ -232,6 +246,15 @@ def test_throw_away_data_are_gone_after_the_stop_and_durable_ones_stay(crew: Cre
             assert (data / "mine").exists() is expected
             assert data.stat().st_mode & 0o777 == 0o700
     assert not data.parent.exists()
+
+
+def test_running_servers_are_found_again_when_the_record_was_lost(crew: Crew) -> None:
+    with hold(toy_set(crew.home())) as before:
+        (crew.home() / "servers.json").unlink()
+        with hold(toy_set(crew.home())) as running:
+            assert running == before
+            assert ask(running.servers["toy"].address)
+    assert daemon.at(crew.home(), "toy").log.read_text() == "toy listens\n"
 
 
 def test_durable_data_still_open_when_the_record_was_lost(crew: Crew) -> None:
