@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Ground
 from postgres_ground import ask, children, connect, names
 from psycopg import sql
+from service_ground import Ground
 
 from envctl import owners
 from envctl.errors import EnvctlError, UnavailableError, UsageError

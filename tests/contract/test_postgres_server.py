@@ -11,18 +11,13 @@ from typing import Literal
 
 import psycopg
 import pytest
-from conftest import serving
 from postgres_ground import ask, connect
+from service_ground import serving
 
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Owner
 from envctl.services import postgres_program
 from envctl.services.postgres import SERVICE, Settings
-
-
-@pytest.fixture(autouse=True)
-def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENVCTL_STATE_DIR", str(tmp_path / "state"))
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import Ground
 from postgres_ground import ask
+from service_ground import Ground
 
 from envctl import migrations
 from envctl.errors import EnvctlError, UnavailableError
