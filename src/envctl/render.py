@@ -6,6 +6,7 @@ import io
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TextIO
@@ -118,24 +119,29 @@ def findings_table(findings: Iterable[Finding]) -> RenderableType:
         table.add_row(_text(*marks[one.level]), _text(one.check), _text(one.message))
         if one.remedy:
             table.add_row("", "", _text(f"→ {one.remedy}", "bold"))
-    summary = f"{counted['problem']} problems, {counted['warning']} warnings, {counted['ok']} ok"
-    return Group(table, _text(""), _text(summary))
+    bad = ", ".join(f"{counted[level]} {level}{'' if counted[level] == 1 else 's'}" for level in ("problem", "warning"))
+    return Group(table, _text(""), _text(f"{bad}, {counted['ok']} ok"))
 
 
 def live(build: Callable[[], View], *, pause: Callable[[], None]) -> None:
     """Keep a view on the screen, built anew after each pause, until Ctrl-C."""
+    with suppress(KeyboardInterrupt), _screen() as show:
+        while True:
+            show(build())
+            pause()
+
+
+@contextmanager
+def _screen() -> Iterator[Callable[[View], None]]:
     from rich.console import Console
     from rich.live import Live
 
     if not output.animated(sys.stdout):
-        while True:
-            build().show(sys.stdout)
-            pause()
+        yield lambda view: view.show(sys.stdout)
+        return
     console = Console(highlight=False, no_color=not output.colored(sys.stdout))
     with Live(console=console, screen=True, auto_refresh=False) as screen:
-        while True:
-            screen.update(build().build(), refresh=True)
-            pause()
+        yield lambda view: screen.update(view.build(), refresh=True)
 
 
 def prefixed(voice: output.Output, names: Sequence[str] = ()) -> Callable[[str, str], None]:
