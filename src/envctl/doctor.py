@@ -30,11 +30,12 @@ def examine(
     for thread in threads:
         thread.start()
     end = time.monotonic() + patience
+    results: list[Finding] = []
     for thread, check, into in zip(threads, checks, found, strict=True):
         thread.join(max(0.0, end - time.monotonic()))
-        if thread.is_alive():
-            into[:] = [Finding(_name(check), "problem", f"gave no answer within {patience:g} s")]
-    return tuple(one for some in found for one in tuple(some))
+        late = Finding(_name(check), "problem", f"gave no answer within {patience:g} s")
+        results += [late] if thread.is_alive() else into
+    return tuple(results)
 
 
 def as_json(finding: Finding) -> dict[str, str]:
