@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from envctl.errors import EnvctlError
+from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Owner, Resource, ServerKind
 
 
@@ -24,6 +25,10 @@ class Service(ServerKind, Protocol):
         """What is isolated, as (pattern, logical name): (("database", "database"),), (("bucket", "statements"),)."""
         ...
 
+    def migration(self, settings: Any) -> Migration | None:
+        """What brings a new resource to the state that the project's files describe; None where nothing does."""
+        ...
+
     def placeholders(self, settings: Any) -> tuple[str, ...]:
         """Every key that `Access.values` will have, without the service's name: ("url", "host", …)."""
         ...
@@ -36,8 +41,11 @@ class Service(ServerKind, Protocol):
         """Replace the notes in the resource's owner record (a digest of what was migrated, say)."""
         ...
 
-    def drop(self, address: Address, resource: Resource) -> None:
-        """Remove it and the login that came with it. Refuses what has no owner record of ours."""
+    def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
+        """Remove it and the login that came with it. Refuses what has no owner record of ours.
+
+        Somebody's session is a refusal too; only the namespace itself may ask to end its own.
+        """
         ...
 
     def list(self, address: Address, project: str) -> list[Resource]:
