@@ -31,6 +31,9 @@ class Team:
     envctl: Envctl
     one: Path
     two: Path
+    mine: Mapping[str, str]
+    theirs: Mapping[str, str]
+    """The variables of the first and of the second checkout."""
     folder: Path
 
 
@@ -42,7 +45,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with opened(folder / "state") as envctl:
         for checkout in (one, two):
             envctl("dev", "up", cwd=checkout)
-        yield Team(envctl, one, two, folder)
+        yield Team(envctl, one, two, variables(envctl, one), variables(envctl, two), folder)
 
 
 def test_two_checkouts_share_the_servers_and_no_resource(team: Team) -> None:
@@ -56,17 +59,17 @@ def test_two_checkouts_share_the_servers_and_no_resource(team: Team) -> None:
 
 
 def test_rows_of_one_checkout_are_not_in_the_other(team: Team) -> None:
-    sql(team.envctl, team.two, "DELETE FROM customers")
-    sql(team.envctl, team.one, ADA)
-    assert sql(team.envctl, team.one, COUNT) != "0"
-    assert sql(team.envctl, team.two, COUNT) == "0"
-    sql(team.envctl, team.one, "DELETE FROM customers")
+    sql(team.theirs, "DELETE FROM customers")
+    sql(team.mine, ADA)
+    assert sql(team.mine, COUNT) != "0"
+    assert sql(team.theirs, COUNT) == "0"
+    sql(team.mine, "DELETE FROM customers")
 
 
 def test_the_database_of_one_checkout_refuses_the_login_of_the_other(team: Team) -> None:
     import psycopg
 
-    mine, theirs = (variables(team.envctl, checkout)["DATABASE_URL"] for checkout in (team.one, team.two))
+    mine, theirs = team.mine["DATABASE_URL"], team.theirs["DATABASE_URL"]
     foreign = theirs.replace("+asyncpg", "").rpartition("/")[0] + "/" + mine.rpartition("/")[2]
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(foreign)
@@ -75,7 +78,7 @@ def test_the_database_of_one_checkout_refuses_the_login_of_the_other(team: Team)
 def test_the_key_of_one_checkout_opens_no_bucket_of_the_other(team: Team) -> None:
     from minio.error import S3Error
 
-    mine, theirs = (variables(team.envctl, checkout) for checkout in (team.one, team.two))
+    mine, theirs = team.mine, team.theirs
     assert mine["S3_BUCKET"] != theirs["S3_BUCKET"]
     assert list(storage(mine).list_objects(mine["S3_BUCKET"])) is not None
     with pytest.raises(S3Error, match=r"Access ?Denied"):
@@ -85,25 +88,24 @@ def test_the_key_of_one_checkout_opens_no_bucket_of_the_other(team: Team) -> Non
 def test_keys_of_one_checkout_are_not_in_the_other(team: Team) -> None:
     import redis
 
-    mine, theirs = (variables(team.envctl, checkout)["REDIS_URL"] for checkout in (team.one, team.two))
-    with redis.Redis.from_url(mine) as here, redis.Redis.from_url(theirs) as there:
+    with redis.Redis.from_url(team.mine["REDIS_URL"]) as here, redis.Redis.from_url(team.theirs["REDIS_URL"]) as there:
         here.set("basket", "full")
         assert (here.get("basket"), there.get("basket")) == (b"full", None)
         here.delete("basket")
 
 
 def test_up_again_changes_nothing(team: Team) -> None:
-    sql(team.envctl, team.one, ADA)
+    sql(team.mine, ADA)
     again = team.envctl("dev", "up", "--json", cwd=team.one).data
     assert again["migrated"] == []
-    assert sql(team.envctl, team.one, COUNT) == "1"
-    sql(team.envctl, team.one, "DELETE FROM customers")
+    assert sql(team.mine, COUNT) == "1"
+    sql(team.mine, "DELETE FROM customers")
 
 
 def test_the_shops_own_tests_pass_under_dev_run(team: Team) -> None:
     done = team.envctl("dev", "run", "--", sys.executable, "-m", "pytest", "-q", cwd=team.one)
     assert " passed" in done.out
-    assert sql(team.envctl, team.one, COUNT) == "0"
+    assert sql(team.mine, COUNT) == "0"
 
 
 def test_the_exit_code_of_a_command_is_passed_on(team: Team) -> None:
@@ -128,23 +130,23 @@ def test_ctrl_c_ends_the_application_with_its_children_and_leaves_the_servers(te
 
 
 def test_reset_empties_this_checkout_and_no_other(team: Team) -> None:
-    for checkout in (team.one, team.two):
-        sql(team.envctl, checkout, "DELETE FROM customers")
-        sql(team.envctl, checkout, ADA)
-        put(variables(team.envctl, checkout), "statement.csv")
+    for given in (team.mine, team.theirs):
+        sql(given, "DELETE FROM customers")
+        sql(given, ADA)
+        put(given, "statement.csv")
     team.envctl("dev", "reset", "--yes", cwd=team.one)
-    assert (sql(team.envctl, team.one, COUNT), sql(team.envctl, team.two, COUNT)) == ("0", "1")
-    assert listed(variables(team.envctl, team.one)) == []
-    assert listed(variables(team.envctl, team.two)) == ["statement.csv"]
+    assert (sql(team.mine, COUNT), sql(team.theirs, COUNT)) == ("0", "1")
+    assert listed(team.mine) == []
+    assert listed(team.theirs) == ["statement.csv"]
     team.envctl("dev", "reset", "--yes", cwd=team.two)
 
 
 def test_reset_without_yes_and_without_a_terminal_deletes_nothing(team: Team) -> None:
-    sql(team.envctl, team.two, ADA)
+    sql(team.theirs, ADA)
     refused = team.envctl("dev", "reset", cwd=team.two, code=2)
     assert "--yes" in refused.err
-    assert sql(team.envctl, team.two, COUNT) == "1"
-    sql(team.envctl, team.two, "DELETE FROM customers")
+    assert sql(team.theirs, COUNT) == "1"
+    sql(team.theirs, "DELETE FROM customers")
 
 
 def test_env_prints_what_a_shell_can_eval(team: Team) -> None:
@@ -152,7 +154,7 @@ def test_env_prints_what_a_shell_can_eval(team: Team) -> None:
     shell = subprocess.run(
         ["sh", "-c", script], cwd=team.one, env=team.envctl.environment, capture_output=True, text=True, check=True
     )
-    assert shell.stdout == variables(team.envctl, team.one)["DATABASE_URL"]
+    assert shell.stdout == team.mine["DATABASE_URL"]
     assert shell.stdout.startswith("postgresql+asyncpg://")
 
 
@@ -161,7 +163,7 @@ def test_a_new_migration_is_run_by_the_next_up(team: Team) -> None:
     assert team.envctl("dev", "up", "--json", cwd=checkout).data["migrated"] == ["postgres"]
     revision(checkout, 'op.execute("CREATE TABLE vouchers (code text PRIMARY KEY)")')
     assert team.envctl("dev", "up", "--json", cwd=checkout).data["migrated"] == ["postgres"]
-    assert sql(team.envctl, checkout, "SELECT count(*) FROM vouchers") == "0"
+    assert sql(variables(team.envctl, checkout), "SELECT count(*) FROM vouchers") == "0"
 
 
 def test_a_failing_migration_shows_why_and_the_repaired_one_runs(team: Team) -> None:
@@ -212,24 +214,26 @@ def test_down_of_one_checkout_leaves_the_servers_to_the_other(team: Team) -> Non
 
 def test_down_all_leaves_no_process_and_the_data(envctl: Envctl, shop: Path) -> None:
     envctl("dev", "up", cwd=shop)
-    sql(envctl, shop, ADA)
-    put(variables(envctl, shop), "statement.csv")
+    given = variables(envctl, shop)
+    sql(given, ADA)
+    put(given, "statement.csv")
     envctl("dev", "down", "--all", "--yes", cwd=shop)
     assert envctl.processes() == []
     back = envctl("dev", "up", "--json", cwd=shop).data
     assert back["migrated"] == []
-    assert sql(envctl, shop, COUNT) == "1"
-    assert listed(variables(envctl, shop)) == ["statement.csv"]
+    given = variables(envctl, shop)
+    assert sql(given, COUNT) == "1"
+    assert listed(given) == ["statement.csv"]
 
 
 def test_killed_servers_are_started_again_with_their_data(envctl: Envctl, shop: Path) -> None:
     envctl("dev", "up", cwd=shop)
-    sql(envctl, shop, ADA)
+    sql(variables(envctl, shop), ADA)
     status = envctl("dev", "status", "--json", cwd=shop).data
     for server in status["servers"]:
         os.kill(server["pid"], signal.SIGKILL)
     envctl("dev", "up", cwd=shop)
-    assert sql(envctl, shop, COUNT) == "1"
+    assert sql(variables(envctl, shop), COUNT) == "1"
 
 
 def test_nothing_is_written_into_the_checkout(envctl: Envctl, shop: Path) -> None:
@@ -238,11 +242,11 @@ def test_nothing_is_written_into_the_checkout(envctl: Envctl, shop: Path) -> Non
     assert files(shop) == before
 
 
-def sql(envctl: Envctl, checkout: Path, statement: str) -> str:
-    """What psql says to one statement, in that checkout's database."""
+def sql(given: Mapping[str, str], statement: str) -> str:
+    """The first value that one statement gives, in the database of those variables."""
     import psycopg
 
-    with psycopg.connect(variables(envctl, checkout)["DATABASE_URL"].replace("+asyncpg", "")) as connection:
+    with psycopg.connect(given["DATABASE_URL"].replace("+asyncpg", "")) as connection:
         cursor = connection.execute(statement.encode())
         return str(cursor.fetchone()[0]) if cursor.description else ""  # type: ignore[index]
 
