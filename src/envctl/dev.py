@@ -199,7 +199,7 @@ def _process(ready: Sandbox, name: str, port: int) -> Process:
 
 def _psql_program() -> Path:
     """This machine's psql, whose lines can be edited, before the wheel's, which has no line editor."""
-    from envctl.services import postgres_program
+    from envctl.services.postgres import program as postgres_program
 
     found = shell.which("psql") or next((one.folder / "psql" for one in postgres_program.candidates()), None)
     if found is None:

@@ -16,8 +16,8 @@ from service_ground import serving
 
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Owner
-from envctl.services import postgres_program
 from envctl.services.postgres import SERVICE, Settings
+from envctl.services.postgres import program as postgres_program
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from envctl.errors import ConfigError, UnavailableError, UsageError
 from envctl.migrations import Migrate, Step
 from envctl.model import Address, Observed, Place
-from envctl.services import postgres_create, postgres_program
 from envctl.services.postgres import SERVICE, Settings, data_folder
-from envctl.services.postgres_program import Binaries
+from envctl.services.postgres import create as postgres_create
+from envctl.services.postgres import program as postgres_program
+from envctl.services.postgres.program import Binaries
 
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 

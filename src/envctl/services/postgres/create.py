@@ -9,14 +9,13 @@ from urllib.parse import quote, urlencode
 
 from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource
-from envctl.services import postgres_link as link
-from envctl.services import postgres_records as records
 from envctl.services.base import owned_by, same_claimant
-from envctl.services.postgres_records import INVALID, SERVICE, UNFINISHED
+from envctl.services.postgres import link, records
+from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
 
 if TYPE_CHECKING:
-    from envctl.services.postgres_link import Connection
-    from envctl.services.postgres_records import Role
+    from envctl.services.postgres.link import Connection
+    from envctl.services.postgres.records import Role
 
 EVERYBODY = "*"
 """The namespace in the group's record: it belongs to all of the project's."""

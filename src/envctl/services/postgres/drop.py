@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Address, Resource
-from envctl.services import postgres_link as link
-from envctl.services import postgres_records as records
 from envctl.services.base import owned_by, same_claimant
+from envctl.services.postgres import link, records
 
 if TYPE_CHECKING:
-    from envctl.services.postgres_link import Connection
+    from envctl.services.postgres.link import Connection
 
 Sessions = Literal["refuse", "end"]
 PATIENCE = 10.0

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
-from envctl.services import postgres_create, postgres_drop, postgres_link, postgres_program, postgres_records
-from envctl.services.postgres_drop import Sessions
 from envctl.settings import setting
 
 PORT = 5432
@@ -85,23 +84,31 @@ class Postgres:
 
     def program(self, settings: Settings) -> Program:
         """The wheel's server, or this machine's own where the wheel lacks an extension."""
-        return postgres_program.program(postgres_program.find(settings.extensions))
+        from envctl.services.postgres import program
+
+        return program.program(program.find(settings.extensions))
 
     def init(self, settings: Settings, place: Place) -> tuple[Command, ...]:
         """Make the data folder."""
-        return postgres_program.init(postgres_program.find(settings.extensions), place)
+        from envctl.services.postgres import program
+
+        return program.init(program.find(settings.extensions), place)
 
     def serve(self, settings: Settings, place: Place) -> Command:
         """Serve it."""
-        return postgres_program.serve(postgres_program.find(settings.extensions), place, settings.settings)
+        from envctl.services.postgres import program
+
+        return program.serve(program.find(settings.extensions), place, settings.settings)
 
     def container(self, settings: Settings) -> Container:
         """The image's own start, with settings as flags."""
+        from envctl.services.postgres import program
+
         return Container(
             image=settings.image,
             port=PORT,
             environment={"POSTGRES_PASSWORD": "${ENVCTL_PASSWORD}"},
-            command=("postgres", *postgres_program.options({**postgres_program.SHARED, **settings.settings})),
+            command=("postgres", *program.options({**program.SHARED, **settings.settings})),
             volume=data_folder(settings.image),
             health=("pg_isready", "-h", "127.0.0.1", "-U", "postgres"),
         )
@@ -141,25 +148,35 @@ class Postgres:
 
     def check(self, address: Address) -> str:
         """The server's version, asked of itself."""
-        with postgres_link.admin(address) as connection:
+        from envctl.services.postgres import link
+
+        with link.admin(address) as connection:
             row = connection.execute("SELECT current_setting('server_version')").fetchone()
         return str(row[0]).split()[0] if row else ""
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
         """The namespace's login and database, with the extensions."""
-        return postgres_create.create(address, claim, extensions=settings.extensions, superuser=settings.superuser)
+        from envctl.services.postgres import create
+
+        return create.create(address, claim, extensions=settings.extensions, superuser=settings.superuser)
 
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """Replace the notes in the record of a database or a role."""
-        postgres_records.note(address, resource, notes)
+        from envctl.services.postgres import records
 
-    def drop(self, address: Address, resource: Resource, *, sessions: Sessions = "refuse") -> None:
+        records.note(address, resource, notes)
+
+    def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
         """Remove it if its record is ours and nobody is connected; `sessions="end"` is for one's own."""
-        postgres_drop.drop(address, resource, sessions=sessions)
+        from envctl.services.postgres import drop
+
+        drop.drop(address, resource, sessions=sessions)
 
     def list(self, address: Address, project: str) -> list[Resource]:
         """The project's databases, with their sizes, and its logins."""
-        return postgres_records.everything(address, project)
+        from envctl.services.postgres import records
+
+        return records.everything(address, project)
 
 
 SERVICE = Postgres()
