@@ -14,7 +14,8 @@ from typing import Any
 
 import toy
 
-from envctl import daemon, folders, idle, leases, state
+from envctl import idle, leases, state
+from envctl.engines.embedded import daemon, folders
 from envctl.model import Running
 
 

@@ -12,7 +12,8 @@ import psutil
 import pytest
 from crew import Crew, gone, until
 
-from envctl import daemon, engines, leases, state
+from envctl import engines, leases, state
+from envctl.engines.embedded import daemon
 
 ENGINE = engines.get("embedded")
 

@@ -16,7 +16,8 @@ import pytest
 from crew import Crew, gone, until
 from toy import Settings, ask, toy_set
 
-from envctl import daemon, engines, launch, leases, ports
+from envctl import engines, leases, ports
+from envctl.engines.embedded import daemon, launch
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
 from envctl.model import ServerSet
 

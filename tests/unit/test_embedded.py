@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from envctl import daemon, engines, folders, leases, services, shell, state, unprivileged
-from envctl.daemon import Daemon
+from envctl import engines, leases, services, shell, state, unprivileged
+from envctl.engines.embedded import daemon, folders
+from envctl.engines.embedded.daemon import Daemon
 from envctl.errors import EnvctlError
 from envctl.model import Command, Need, Program, Running, ServerSet
 from envctl.unprivileged import Way
@@ -226,7 +227,7 @@ def test_a_server_that_gave_up_root_is_stopped_even_by_a_root_that_may_not_look_
     found = daemon.at(home, "sleeper")
     launch(found, unprivileged.wrap(unprivileged.way(Program("who", unprivileged=True)), SLEEP))
     script = (
-        "import sys; from pathlib import Path; from envctl import daemon;"
+        "import sys; from pathlib import Path; from envctl.engines.embedded import daemon;"
         "d = daemon.at(Path(sys.argv[1]), 'sleeper');"
         "print(daemon.pid(d)); daemon.stop(d, signal=15)"
     )

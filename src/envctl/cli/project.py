@@ -92,7 +92,7 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Look at the repository and write an envctl.toml for it. Example: envctl init --dry-run"""
-    from envctl import init as starter
+    from envctl import starter
 
     target = edge.directory / "envctl.toml"
     proposal = starter.propose(edge.directory)

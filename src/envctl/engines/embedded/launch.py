@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from envctl import daemon, folders, ports, state, unprivileged
-from envctl.daemon import Daemon
+from envctl import ports, state, unprivileged
 from envctl.engines.base import Record
+from envctl.engines.embedded import daemon, folders
+from envctl.engines.embedded.daemon import Daemon
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
 from envctl.model import Address, Need, Place, Program, Running, Server, ServerSet, Talk
 from envctl.unprivileged import Way

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from envctl import config, init, namespace, services
+from envctl import config, namespace, services
+from envctl import starter as init
 from envctl.errors import ConfigError, EnvctlError
 
 COMPOSE = """\

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from envctl import daemon, folders, launch
 from envctl.engines.base import Record
-from envctl.launch import Book
+from envctl.engines.embedded import daemon, folders, launch
+from envctl.engines.embedded.launch import Book
 from envctl.model import Running, Server, ServerSet, Sighting, Talk
 
 
