@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -106,10 +107,10 @@ def ratio(name: str, over: Sequence[float], under: Sequence[float], wanted: floa
 
 def cpu(command: Sequence[str], cwd: Path, env: dict[str, str]) -> float:
     """User and system time of one command and its children."""
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     finished(command, cwd, env)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def wall(command: Sequence[str], cwd: Path, env: dict[str, str]) -> float:
