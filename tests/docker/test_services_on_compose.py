@@ -9,7 +9,7 @@ import pytest
 from docker_ground import Ground
 
 from envctl import services
-from envctl.model import Claim, Need, Owner, Running
+from envctl.model import Claim, Need, Owner, Resource, Running
 
 pytestmark = pytest.mark.docker
 
@@ -44,9 +44,8 @@ def settings(name: str) -> Any:
     return kind(buckets=("statements",)) if name == "s3" else kind()
 
 
-@pytest.fixture
-def running(ground: Ground) -> Running:
-    needs = {name: Need(services.get(name), settings(name)) for name in services.REGISTRY}
+def start(ground: Ground, *names: str) -> Running:
+    needs = {name: Need(services.get(name), settings(name)) for name in names}
     return ground.start(ground.servers(ground.checkout(FILE), needs))
 
 
@@ -61,25 +60,29 @@ def claim(name: str, namespace: str, memory: Path) -> Claim:
     return Claim(owner, identity, names, f"secret-of-{namespace}-0123456789", memory)
 
 
-def test_all_services_of_a_usual_file_work_and_the_app_is_not_started(
-    ground: Ground, running: Running, tmp_path: Path
-) -> None:
+def test_servers_are_found_by_what_they_are_and_the_app_is_not_started(ground: Ground) -> None:
+    running = start(ground, *services.REGISTRY)
     assert {name: one.detail["container"] for name, one in running.servers.items()} == {
         "postgres": f"{ground.project}-db-1",
         "redis": f"{ground.project}-cache-1",
         "s3": f"{ground.project}-storage-1",
     }
     assert sorted(ground.containers()) == ["cache", "db", "storage"]
-    for name, server in running.servers.items():
-        service = services.get(name)
-        one, other = (claim(name, each, tmp_path / f"{name}-{each}") for each in ("one", "other"))
-        made = service.create(server.address, settings(name), one)
-        again = service.create(server.address, settings(name), one)
-        assert (made.created, again.created) == (True, False)
-        service.create(server.address, settings(name), other)
-        listed = service.list(server.address, "shop")
-        assert {each.owner.namespace for each in listed if each.owner} == {"one", "other"}
-        for resource in made.resources:
-            service.drop(server.address, resource)
-        left = service.list(server.address, "shop")
-        assert {each.owner.namespace for each in left if each.owner} == {"other"}
+
+
+@pytest.mark.parametrize("name", services.REGISTRY)
+def test_two_namespaces_share_a_server_of_the_projects_own(ground: Ground, tmp_path: Path, name: str) -> None:
+    service, address = services.get(name), start(ground, name).servers[name].address
+    one, other = (claim(name, each, tmp_path / each) for each in ("one", "other"))
+    made = service.create(address, settings(name), one)
+    again = service.create(address, settings(name), one)
+    service.create(address, settings(name), other)
+    assert (made.created, again.created) == (True, False)
+    assert namespaces(service.list(address, "shop")) == {"one", "other"}
+    for resource in made.resources:
+        service.drop(address, resource)
+    assert namespaces(service.list(address, "shop")) == {"other"}
+
+
+def namespaces(resources: list[Resource]) -> set[str]:
+    return {each.owner.namespace for each in resources if each.owner}

@@ -118,7 +118,7 @@ def _password(servers: ServerSet) -> str:
     file = servers.home / "compose-password.json"
     kept = state.read(file)
     if kept is None:
-        kept = {"password": secrets.token_urlsafe(24)}
+        kept = {"password": secrets.token_hex(16)}
         state.write(file, kept)
     return str(kept["password"])
 
