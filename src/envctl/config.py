@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
-from envctl import environments, namespace, toml_lines, variables
+from envctl import environments, namespace, variables
 from envctl.description import describe
 from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process
 from envctl.environments import SIX, Patterns
 from envctl.errors import ConfigError
 from envctl.model import Environment
-from envctl.toml_lines import KeyPath, Source
-from envctl.toml_values import Reader, variable_of
-from envctl.toml_words import name
+from envctl.toml import lines as toml_lines
+from envctl.toml.lines import KeyPath, Source
+from envctl.toml.values import Reader, variable_of
+from envctl.toml.words import name
 
 __all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "describe", "find", "load"]
 

@@ -9,8 +9,8 @@ from typing import Any, get_args, get_origin
 
 from envctl.document import Document
 from envctl.schema import sentence
-from envctl.toml_values import default, hints, keys, required
-from envctl.toml_words import described
+from envctl.toml.values import default, hints, keys, required
+from envctl.toml.words import described
 
 BEGIN = "<!-- reference: begin (made by scripts/generate) -->"
 END = "<!-- reference: end -->"

@@ -8,8 +8,8 @@ from dataclasses import Field, is_dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from envctl.document import Document
-from envctl.toml_values import default, hints, keys, required
-from envctl.toml_words import arms
+from envctl.toml.values import default, hints, keys, required
+from envctl.toml.words import arms
 
 SIMPLE: Mapping[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 

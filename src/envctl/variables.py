@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from envctl.errors import ConfigError, EnvctlError
-from envctl.toml_words import did_you_mean
+from envctl.toml.words import did_you_mean
 
 BASICS = ("project", "namespace", "environment", "branch", "workspace")
 """What every sandbox has, whichever services it uses."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl.toml_lines import KeyPath, locate
+from envctl.toml.lines import KeyPath, locate
 
 EVERY_FORM = '''\
 # a comment with a [table] and a "quote

@@ -8,7 +8,7 @@ from dataclasses import Field, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from envctl.masking import masked
-from envctl.toml_lines import KeyPath
+from envctl.toml.lines import KeyPath
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -10,8 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from envctl.errors import ConfigError
 from envctl.masking import secret
-from envctl.toml_lines import KeyPath, Source
-from envctl.toml_words import arms, described, did_you_mean, example_of, name, remedy, shown, within
+from envctl.toml.lines import KeyPath, Source
+from envctl.toml.words import arms, described, did_you_mean, example_of, name, remedy, shown, within
 
 PREFIX = "ENVCTL_"
 
