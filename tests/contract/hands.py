@@ -10,6 +10,8 @@ from typing import Any, LiteralString
 import minio
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 Values = Mapping[str, str]
 
@@ -75,7 +77,7 @@ def redis_client(values: Values) -> Any:
     """A client as an application would make it."""
     login: dict[str, Any] = {"username": values["user"] or None, "password": values["password"] or None}
     place: dict[str, Any] = {"host": values["host"], "port": int(values["port"]), "db": int(values["number"])}
-    return redis.Redis(decode_responses=True, **place, **login)
+    return redis.Redis(decode_responses=True, retry=Retry(NoBackoff(), 0), **place, **login)
 
 
 def _put_key(values: Values, key: str, value: str) -> None:

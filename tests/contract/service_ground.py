@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl import containers, engines, services
+from envctl import containers, engines, services, shell
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Environment, Need, Owner, Running, ServerSet
 from envctl.services.base import Service
@@ -23,8 +23,18 @@ def engine_names() -> list[EngineId]:
     return ["embedded", "compose"] if _docker() else ["embedded"]
 
 
+def required() -> bool:
+    """Whether a Docker that is missing is a failure."""
+    return os.environ.get("ENVCTL_REQUIRE_DOCKER") == "1"
+
+
+def has_image(name: str) -> bool:
+    """Whether an image is here already."""
+    return shell.run(containers.image(containers.detect(), name), check=False).code == 0
+
+
 def _docker() -> bool:
-    if os.environ.get("ENVCTL_REQUIRE_DOCKER") == "1":
+    if required():
         return True
     try:
         containers.require_daemon(containers.detect())

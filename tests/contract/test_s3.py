@@ -9,25 +9,26 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import minio
 import pytest
+import test_services
 import urllib3
-from hands import s3_client
+from hands import HANDS, Hand, s3_client
 from minio.commonconfig import ENABLED, CopySource, Tags
 from minio.deleteobjects import DeleteObject
 from minio.versioningconfig import VersioningConfig
-from service_ground import Ground, Servers, serving, settings_for
+from service_ground import Ground, Servers, engine_names, has_image, required, serving, settings_for
 
 from envctl import shell
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Command, Observed, Place
 from envctl.services import s3_buckets
-from envctl.services.s3 import SERVICE
+from envctl.services.s3 import SERVICE, Settings
 from envctl.services.s3_identities import key_of
 from envctl.services.s3_wire import signed
 
@@ -442,6 +443,40 @@ def test_a_url_that_cannot_be_read_is_told_without_its_secret(url: str) -> None:
     with pytest.raises(ConfigError) as refused:
         SERVICE.external(url)
     assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
+
+
+MINIO = Settings(buckets=("statements", "exports"), image="minio/minio:latest")
+
+
+@pytest.fixture(scope="module")
+def minio_server(private_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """MinIO, where its image is: it can no longer be had from the public hub."""
+    if "compose" not in engine_names() or (not required() and not has_image(MINIO.image)):
+        pytest.skip("no Docker with MinIO's image here")
+    with serving("compose", "s3", MINIO, tmp_path_factory.mktemp("minio")) as address:
+        yield address
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    "claim",
+    [
+        test_services.test_create_twice_is_create_once,
+        test_services.test_drop_twice_is_drop_once,
+        test_services.test_two_namespaces_do_not_see_each_other,
+        test_services.test_drop_leaves_everybody_else_alone,
+        test_services.test_create_refuses_what_belongs_to_somebody_else,
+        test_services.test_the_credentials_of_what_was_dropped_open_nothing,
+        test_services.test_ten_concurrent_creates_give_ten_working_accesses,
+        test_services.test_ten_concurrent_creates_of_one_claim_give_one_resource,
+        test_services.test_notes_are_kept_with_the_record_and_change_nothing_else,
+    ],
+    ids=lambda claim: claim.__name__.removeprefix("test_"),
+)
+def test_minio_is_held_to_the_same_claims(
+    minio_server: Address, tmp_path: Path, claim: Callable[[Ground, Hand], None]
+) -> None:
+    claim(Ground(SERVICE, MINIO, minio_server, f"shop{os.urandom(3).hex()}", tmp_path), HANDS["s3"])
 
 
 def test_an_external_server_gives_the_same_access(ground: Ground, servers: Servers) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -39,9 +40,11 @@ class Record:
 
 
 def read(client: Any, bucket: str) -> Record | None:
-    """The bucket's record; None if there is no such bucket."""
+    """The bucket's record; None if there is no such bucket, which some servers only say when asked for just that."""
     try:
         tags = _tags(client, bucket)
+        if not tags and not _exists(client, bucket):
+            return None
     except _error() as error:
         if error.code == NO_BUCKET:
             return None
@@ -85,9 +88,11 @@ def make(client: Any, bucket: str) -> bool:
 
 
 def recorded(client: Any) -> dict[str, Record]:
-    """Every bucket that bears a record of ours, readable or not."""
-    found = {bucket.name: read(client, bucket.name) for bucket in client.list_buckets()}
-    return {name: record for name, record in sorted(found.items()) if record is not None and record.marked}
+    """Every bucket that bears a record of ours, readable or not; asked side by side, for they may be many."""
+    names = sorted(bucket.name for bucket in client.list_buckets())
+    with ThreadPoolExecutor(8) as pool:
+        found = zip(names, pool.map(partial(read, client), names), strict=True)
+        return {name: record for name, record in found if record is not None and record.marked}
 
 
 def empty(client: Any, bucket: str) -> bool:
@@ -149,6 +154,16 @@ def _uploads(client: Any, bucket: str) -> Iterator[tuple[str, str]]:
         return
     for one in found.uploads:
         yield one.object_name, one.upload_id
+
+
+def _exists(client: Any, bucket: str) -> bool:
+    """Whether there is such a bucket, be it ours to see or not."""
+    try:
+        return bool(client.bucket_exists(bucket))
+    except _error() as error:
+        if error.code not in UNREADABLE:
+            raise
+    return True
 
 
 def _tags(client: Any, bucket: str) -> dict[str, str]:

@@ -70,8 +70,9 @@ def container(image: str) -> Container:
     """SeaweedFS with the same flags, or MinIO as it is usually run."""
     if (kind := _kind(image)) == "minio":
         port, user, password, _ = ADOPTED[kind]
-        root = {user: USER, password: "${ENVCTL_PASSWORD}"}
-        live = ("CMD-SHELL", f"curl -fs http://127.0.0.1:{port}/minio/health/live")
+        root = {user: "admin", password: "${ENVCTL_PASSWORD}"}  # It reads a value that begins with "env" as a URL.
+        url = f"http://127.0.0.1:{port}/minio/health/live"
+        live = ("CMD-SHELL", f"curl -fs {url} || wget -q -O /dev/null {url} || mc ready local")
         return Container(image, port, root, ("server", "/data"), "/data", live)
     login = {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": "${ENVCTL_PASSWORD}"}
     command = ("-logtostderr=true", "mini", "-dir=/data", *FLAGS, "-ip=127.0.0.1", "-ip.bind=0.0.0.0")

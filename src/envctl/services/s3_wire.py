@@ -135,4 +135,4 @@ def _pool(*, retries: int) -> Any:
 
     patience = urllib3.Timeout(connect=3, read=60)
     again = urllib3.Retry(retries, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504])
-    return urllib3.PoolManager(timeout=patience, retries=again if retries else False)
+    return urllib3.PoolManager(maxsize=8, timeout=patience, retries=again if retries else False)
