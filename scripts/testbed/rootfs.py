@@ -14,7 +14,7 @@ NEEDED += ("libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1", "libstdc++.s
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 LOCALE = Path("/usr/lib/locale/C.utf8")
 """initdb asks for a real UTF-8 locale; the C library alone has none."""
-PRINTENV = b"#!/bin/sh\n[ $# = 1 ] || exec env\neval \"value=\\${$1-}\"\nprintf '%s\\n' \"$value\"\n"
+PRINTENV = b'#!/bin/sh\n[ $# = 1 ] || exec env\neval "value=\\${$1-}"\nprintf \'%s\\n\' "$value"\n'
 """Every real image has this program; Debian's busybox comes without it."""
 NOT_APPLETS = {"busybox", "dpkg", "dpkg-deb", "rpm"}
 
