@@ -58,9 +58,12 @@ def opened(project: Project, servers: Servers, *, command: str, wait: float, tal
 
 def register(project: Project, *, wait: float, talk: Talk) -> Project:
     """Put this checkout on record before it makes anything, and learn whether the bare names are its own."""
-    mine = workspaces.register(
-        project.config.project, project.namespace, default_branch=project.default_branch, wait=wait, talk=talk
-    )
+    name = project.config.project
+    mine = workspaces.register(name, project.namespace, default_branch=project.default_branch, wait=wait, talk=talk)
+    claimant = workspaces.bare_names_of(name)
+    if claimant and not claimant.live and project.namespace.branch == project.default_branch:
+        talk(f"the bare names of {name} still belong to {claimant.path}, which is gone")
+        talk(f"  with --namespace {claimant.namespace} this checkout takes its data over")
     return replace(project, names=replace(project.names, primary=mine.primary))
 
 

@@ -58,11 +58,16 @@ def register(project: str, namespace: Namespace, *, default_branch: str, wait: f
 
 
 def primary(project: str, namespace: Namespace, default_branch: str) -> bool:
-    """Whether the bare names are this checkout's: it is on the default branch, and no other live one claimed them."""
+    """Whether the bare names are this namespace's: it is on the default branch, and no other has claimed them."""
     if not namespace.branch or namespace.branch != default_branch:
         return False
-    holders = (one for one in workspaces(project) if one.primary and one.live)
-    return all(one.path == namespace.workspace for one in holders)
+    claimant = bare_names_of(project)
+    return claimant is None or claimant.namespace == namespace.name
+
+
+def bare_names_of(project: str) -> Workspace | None:
+    """Who claimed the bare names. The claim lasts as long as its data, even where the checkout is gone."""
+    return next((one for one in workspaces(project) if one.primary), None)
 
 
 def find(project: str, namespace: str) -> Workspace | None:

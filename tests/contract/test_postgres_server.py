@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -95,3 +96,13 @@ def test_this_machine_s_own_postgres_serves_what_the_wheel_lacks(tmp_path: Path)
             session.execute("DROP SCHEMA public CASCADE")
         SERVICE.drop(address, access.resources[0])
         assert SERVICE.list(address, "shop") == []
+
+
+def test_a_number_that_another_program_has_since_a_reboot_does_not_keep_the_server_down(tmp_path: Path) -> None:
+    with server(tmp_path, "dev") as address:
+        ask(address, b"CREATE TABLE kept ()")
+        folder = Path(str(ask(address, b"SHOW data_directory")[0][0]))
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+    (folder / "postmaster.pid").write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
+    with server(tmp_path, "dev") as address:
+        assert ask(address, b"SELECT count(*) FROM kept") == [(0,)]

@@ -125,11 +125,25 @@ def init(binaries: Binaries, place: Place) -> tuple[Command, ...]:
 
 def serve(binaries: Binaries, place: Place, settings: Mapping[str, str]) -> Command:
     """The server in the foreground, on loopback alone; the project's own settings win."""
+    _forget_reused_pid(place.data / "postmaster.pid")
     wal = {} if "wal_level" in settings else {"wal_level": "minimal", "max_wal_senders": "0"}
     flags = {**COMMON, **SHARED, **wal, **({} if place.durable else THROW_AWAY), **settings}
     port = str(place.ports[0])
     argv = (str(binaries.folder / "postgres"), "-D", str(place.data), "-p", port, *options(flags))
     return Command(argv, env={"LC_ALL": "C"})
+
+
+def _forget_reused_pid(file: Path) -> None:
+    """After a reboot the old number may be another program's, and PostgreSQL would not start; so look whose it is."""
+    import psutil
+
+    try:
+        pid = int(file.read_text().split("\n", 1)[0])
+        name = psutil.Process(pid).name()
+    except (OSError, ValueError, psutil.Error):
+        return
+    if not name.startswith("postgres"):
+        file.unlink(missing_ok=True)
 
 
 def options(settings: Mapping[str, str]) -> tuple[str, ...]:
