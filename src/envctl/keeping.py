@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ class News:
 
     kind: Literal["started", "failed", "ended", "left"]
     code: int = 0
+    pid: int = 0
     detail: str = ""
 
 
@@ -38,6 +40,7 @@ class Kept:
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
+        self.program = 0
         self._kept = b""
 
     def pass_on(self, number: int) -> None:
@@ -65,7 +68,9 @@ class Kept:
         if not chunk:
             return None
         *whole, self._kept = (self._kept + chunk).split(b"\n")
-        return [_parse(json.loads(line)) for line in whole]
+        found = [_parse(json.loads(line)) for line in whole]
+        self.program = next((one.pid for one in found if one.pid), self.program)
+        return found
 
     def _order(self, **order: object) -> None:
         with contextlib.suppress(OSError):  # It has gone: there is nothing left to order.
@@ -95,12 +100,14 @@ def keep(
                 keep=(theirs.fileno(),),
                 session=not shared,
             )
+        kept = Kept(ours)
         try:
             _send(ours, command, shared)
-            yield Kept(ours)
+            yield kept
         finally:
             ours.close()
-            keeper.wait()
+            if keeper.wait() != 0 and kept.program and not shared:
+                _end_session(kept.program)
 
 
 def explained(name: str, news: News) -> EnvctlError:
@@ -126,6 +133,19 @@ def _send(control: socket.socket, command: Command, shared: bool) -> None:
         control.sendall(json.dumps(what).encode() + b"\n")
 
 
+def _end_session(leader: int) -> None:
+    """Kill who is left of a program whose keeper was killed: the session that the program led bears its pid.
+
+    The kernel gives no new process that pid while the session has members; so all who are in it came of the program.
+    """
+    import psutil
+
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(one.pid) == leader:
+                one.kill()
+
+
 def _root() -> str:
     return str(Path(__file__).parent.parent)
 
@@ -139,4 +159,4 @@ def _parse(news: Mapping[str, Any]) -> News:
         case "left":
             return News("left", detail=", ".join(str(pid) for pid in news["pids"]))
         case _:
-            return News("started", code=int(news["pid"]))
+            return News("started", pid=int(news["pid"]))

@@ -21,7 +21,7 @@ from envctl.errors import EnvctlError, UnavailableError
 from envctl.findings import Finding
 from envctl.output import Output
 
-SOURCE = Path(envctl.__file__).parent.parent
+SOURCES = os.pathsep.join([str(Path(envctl.__file__).parent.parent), *filter(None, sys.path)])
 ERROR = EnvctlError(
     "postgres was not ready after 30 s", cause="exited (1)\nwrong version 15", hint="envctl dev down", code="not_ready"
 )
@@ -29,7 +29,7 @@ ERROR = EnvctlError(
 
 def elsewhere(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run code in a Python of its own, with pipes."""
-    environ = {**os.environ, "PYTHONPATH": str(SOURCE), **variables}
+    environ = {**os.environ, "PYTHONPATH": SOURCES, **variables}
     argv = [sys.executable, "-c", dedent(code)]
     return subprocess.run(argv, capture_output=True, text=True, env=environ, check=True)
 
@@ -39,7 +39,7 @@ def on_terminal(code: str, variables: Mapping[str, str] | None = None, *, width:
     end, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, width))
     environ = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
-    environ |= {"PYTHONPATH": str(SOURCE), "TERM": "xterm-256color", **(variables or {})}
+    environ |= {"PYTHONPATH": SOURCES, "TERM": "xterm-256color", **(variables or {})}
     argv = [sys.executable, "-c", dedent(code)]
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as started:
         os.close(theirs)

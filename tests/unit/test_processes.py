@@ -27,7 +27,7 @@ from envctl.keeping import ADOPTS
 from envctl.model import Command
 from envctl.processes import Process, run_all, run_foreground
 
-SOURCE = Path(envctl.__file__).parent.parent
+SOURCES = os.pathsep.join([str(Path(envctl.__file__).parent.parent), *filter(None, sys.path)])
 PYTHON = sys.executable
 MARK = "TEST_PROCESSES_MARK"
 DAEMON = f"""{PYTHON} -c '
@@ -113,7 +113,7 @@ def supervisor(**order: object) -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        env={**os.environ, "PYTHONPATH": SOURCES},
         start_new_session=True,
     ) as started:
         try:
@@ -304,8 +304,8 @@ def test_killed_envctl_leaves_nothing(marked: Marked) -> None:
 
 
 @linux
-def test_killed_keeper_takes_its_program_along(marked: Marked) -> None:
-    with supervisor(processes={"app": "echo up; exec sleep 1000", "worker": "sleep 1000"}) as started:
+def test_killed_keeper_takes_its_program_and_its_children_along(marked: Marked) -> None:
+    with supervisor(processes={"app": "sleep 1000 & echo up; wait", "worker": "sleep 1000"}) as started:
         read_until(started, "app| up")
         (keeper,) = [one for one in psutil.Process(started.pid).children() if one.cmdline()[-1] == "app"]
         keeper.kill()
@@ -462,7 +462,7 @@ class Terminal:
             stdin=self.theirs,
             stdout=self.theirs,
             stderr=self.theirs,
-            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            env={**os.environ, "PYTHONPATH": SOURCES},
             start_new_session=True,
         )
         self.seen = b""
