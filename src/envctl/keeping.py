@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from envctl import shell, signals
 from envctl.errors import EnvctlError
-from envctl.keeper import WITNESSED
+from envctl.family import WITNESSED
 from envctl.model import Command
 
 ADOPTS = sys.platform == "linux"
