@@ -16,7 +16,7 @@ from service_ground import Ground, Servers, serving
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Observed
 from envctl.services.redis import SERVICE, Settings
-from envctl.services.redis_registry import HASH, literal
+from envctl.services.redis.registry import HASH, literal
 
 PREFIX = Settings(isolation="prefix")
 

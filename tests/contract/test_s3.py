@@ -27,10 +27,10 @@ from service_ground import Ground, Servers, engine_names, has_image, required, s
 from envctl import shell
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Command, Observed, Place
-from envctl.services import s3_buckets
 from envctl.services.s3 import SERVICE, Settings
-from envctl.services.s3_identities import key_of
-from envctl.services.s3_wire import signed
+from envctl.services.s3 import buckets as s3_buckets
+from envctl.services.s3.identities import key_of
+from envctl.services.s3.wire import signed
 
 PART = 5 * 1024 * 1024
 

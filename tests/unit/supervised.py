@@ -8,8 +8,8 @@ import sys
 import termios
 from pathlib import Path
 
-from envctl import keeping
 from envctl.errors import EnvctlError
+from envctl.keeper import keeping
 from envctl.model import Command
 from envctl.processes import Process, run_all, run_foreground
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from envctl import doctor, machine_checks, workspaces
-from envctl.findings import Check, Finding, Patient
+from envctl import doctor, workspaces
+from envctl.doctor import machine as machine_checks
+from envctl.doctor.findings import Check, Finding, Patient
 from envctl.model import Namespace
 
 GOOD = """

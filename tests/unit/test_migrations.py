@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envctl import migrations, statements
+from envctl import migrations
 from envctl.errors import ConfigError, EnvctlError
-from envctl.migrations import Migrate, Step
+from envctl.migrations import Migrate, Step, statements
 
 CONNECT = {"url": "postgresql://u:hunter22@127.0.0.1:1/x", "password": "hunter22"}
 

@@ -17,8 +17,8 @@ import pytest
 
 import envctl
 from envctl import render
+from envctl.doctor.findings import Finding
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.findings import Finding
 from envctl.output import Output
 
 SOURCES = os.pathsep.join([str(Path(envctl.__file__).parent.parent), *filter(None, sys.path)])
@@ -196,7 +196,7 @@ def test_what_cannot_be_encoded_is_escaped_not_lost() -> None:
 def test_colours_are_for_terminals_that_want_them(variables: dict[str, str], coloured: bool) -> None:
     code = """
         from envctl.errors import EnvctlError
-        from envctl.findings import Finding
+        from envctl.doctor.findings import Finding
         from envctl.output import Output
         from envctl.render import findings_table, prefixed
         Output().fail("x", EnvctlError("broken", hint="repair"))

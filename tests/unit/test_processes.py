@@ -21,9 +21,9 @@ import psutil
 import pytest
 
 import envctl
-from envctl import keeping
 from envctl.errors import EnvctlError, PortTakenError, UsageError
-from envctl.keeping import ADOPTS
+from envctl.keeper import keeping
+from envctl.keeper.keeping import ADOPTS
 from envctl.model import Command
 from envctl.processes import Process, run_all, run_foreground
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from envctl import commands, migrations, shell, state, workspaces
+from envctl import migrations, shell, state, workspaces
+from envctl.doctor.findings import Check, Finding, Patient, from_error
 from envctl.document import Compose
 from envctl.errors import EnvctlError
-from envctl.findings import Check, Finding, Patient, from_error
+from envctl.migrations import commands
 from envctl.model import Command
 from envctl.project import Project
 
@@ -54,7 +55,7 @@ def containers_engine(patient: Patient) -> Iterator[Finding]:
     yield Finding("containers", "ok", f"{found.name} answers")
     if project is not None and file is not None:
         stack = containers.Stack(
-            found, project.config.project, compose_file.with_override(file, options), project.root, options.profiles
+            found, project.config.project, compose_file.with_override(file), project.root, options.profiles
         )
         there = compose_file.declared(stack)
         yield Finding("compose file", "ok", f"{file.name} declares {', '.join(there)}")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from envctl import signals
+from envctl.processes import signals
 
 if TYPE_CHECKING:
     import psutil

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from envctl import ports, services, shell, state, unprivileged
+from envctl.doctor.findings import Check, Finding, Patient, from_error
 from envctl.errors import EnvctlError
-from envctl.findings import Check, Finding, Patient, from_error
 from envctl.model import Command
 
 GIGABYTE = 1_000_000_000

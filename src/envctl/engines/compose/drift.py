@@ -10,7 +10,7 @@ from pathlib import Path
 from envctl import compose_file, containers, shell
 from envctl.compose_file import Declared
 from envctl.containers import Stack
-from envctl.engines.compose_seen import Seen
+from envctl.engines.compose.seen import Seen
 
 
 def sentences(stack: Stack, chosen: Mapping[str, str], seen: Mapping[str, Seen]) -> tuple[str, ...]:

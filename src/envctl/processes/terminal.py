@@ -9,7 +9,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envctl import signals
+from envctl.processes import signals
 
 
 def present() -> bool:

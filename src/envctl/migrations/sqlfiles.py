@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envctl import statements
 from envctl.errors import EnvctlError, UnavailableError
+from envctl.migrations import statements
+from envctl.migrations.statements import Statement
 from envctl.model import Talk
-from envctl.statements import Statement
 
 if TYPE_CHECKING:
     import psycopg

@@ -12,11 +12,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from envctl import health, keeping, signals, terminal
-from envctl.ensemble import Ensemble, Member
 from envctl.errors import PortTakenError, UsageError
-from envctl.keeping import Kept
+from envctl.keeper import keeping
+from envctl.keeper.keeping import Kept
 from envctl.model import Command, Talk
+from envctl.processes import health, signals, terminal
+from envctl.processes.ensemble import Ensemble, Member
 
 Write = Callable[[str, str], None]
 """Takes a process's name and a line of its output."""

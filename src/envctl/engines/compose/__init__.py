@@ -13,10 +13,13 @@ from typing import Literal
 from envctl import compose_file, containers, shell, state
 from envctl.compose_file import project_file
 from envctl.containers import Runtime, Stack
-from envctl.engines import compose_drift, compose_errors, compose_seen, compose_wait
 from envctl.engines.base import Record
-from envctl.engines.compose_seen import Seen
-from envctl.engines.compose_wait import Start
+from envctl.engines.compose import drift as compose_drift
+from envctl.engines.compose import errors as compose_errors
+from envctl.engines.compose import seen as compose_seen
+from envctl.engines.compose import waiting as compose_wait
+from envctl.engines.compose.seen import Seen
+from envctl.engines.compose.waiting import Start
 from envctl.errors import UnavailableError
 from envctl.model import Address, Command, Running, ServerSet, Sighting, Talk
 from envctl.shell import Done

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from envctl import commands, sqlfiles
 from envctl.errors import ConfigError, EnvctlError
+from envctl.migrations import commands, sqlfiles
 from envctl.model import Talk
 
 IGNORED = frozenset({"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"})

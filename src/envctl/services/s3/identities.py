@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from envctl.model import Address
-from envctl.services.s3_wire import Answer, endpoint, region, signed, unreachable
+from envctl.services.s3.wire import Answer, endpoint, region, signed, unreachable
 
 POLICY = "envctl"
 ALLOWED = (

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from envctl import keeping, signals
 from envctl.errors import EnvctlError
-from envctl.keeping import Kept, News
-from envctl.lines import Lines
+from envctl.keeper import keeping
+from envctl.keeper.keeping import Kept, News
 from envctl.model import Talk
+from envctl.processes import signals
+from envctl.processes.lines import Lines
 
 if TYPE_CHECKING:
     from envctl.processes import Process, Write

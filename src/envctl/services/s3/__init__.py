@@ -10,11 +10,9 @@ from envctl import state
 from envctl.errors import UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
-from envctl.services import s3_buckets as buckets
-from envctl.services import s3_identities as identities
-from envctl.services import s3_server as server
 from envctl.services.base import not_ours, same_claimant, same_record
-from envctl.services.s3_wire import connected, endpoint
+from envctl.services.s3 import buckets, identities, server
+from envctl.services.s3.wire import connected, endpoint
 from envctl.settings import setting
 
 

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl import shell, signals
+from envctl import shell
 from envctl.errors import EnvctlError
-from envctl.family import WITNESSED
+from envctl.keeper.family import WITNESSED
 from envctl.model import Command
+from envctl.processes import signals
 
 ADOPTS = sys.platform == "linux"
 """Whether the kernel can hand the orphans among its descendants to a keeper."""
 PATIENCE = 5.0
 """How long a program has between one signal and the next, harder one."""
-BOOT = "import sys; sys.path.append(sys.argv[2]); from envctl.keeper import main; main()"
+BOOT = "import sys; sys.path.append(sys.argv[2]); from envctl.keeper.process import main; main()"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from envctl import compose_file
 from envctl.compose_file import Declared
 from envctl.containers import Stack
-from envctl.engines import compose_errors, compose_seen
-from envctl.engines.compose_seen import Seen
+from envctl.engines.compose import errors as compose_errors
+from envctl.engines.compose import seen as compose_seen
+from envctl.engines.compose.seen import Seen
 from envctl.errors import UnavailableError
 from envctl.model import Observed, Server, ServerSet, Talk
 

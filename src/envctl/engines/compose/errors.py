@@ -6,8 +6,8 @@ import re
 
 from envctl import containers, shell
 from envctl.containers import Runtime, Stack
-from envctl.engines import compose_seen
-from envctl.engines.compose_seen import Seen
+from envctl.engines.compose import seen as compose_seen
+from envctl.engines.compose.seen import Seen
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
 from envctl.model import Observed
 from envctl.shell import Done

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from envctl import machine_checks, project_checks
+from envctl.doctor import machine as machine_checks
+from envctl.doctor import project as project_checks
+from envctl.doctor.findings import Check, Finding, Patient
 from envctl.errors import EnvctlError
-from envctl.findings import Check, Finding, Patient
 
 CHECKS: tuple[Check, ...] = (*machine_checks.CHECKS, *project_checks.CHECKS)
 PATIENCE = 5.0

@@ -12,9 +12,8 @@ from urllib.parse import quote
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
-from envctl.services import redis_registry as registry
-from envctl.services import redis_server as server
 from envctl.services.base import not_ours, same_claimant, same_record
+from envctl.services.redis import registry, server
 from envctl.settings import setting
 
 COMMON = ("+@all", "-@admin", "-@dangerous", "+info", "+keys", "+restore", "-move", "-swapdb")
