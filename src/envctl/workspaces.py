@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +90,8 @@ def forget(project: str, namespace: str) -> None:
 
 def secret(project: str, identity: str) -> str:
     """The password of an identity: the same on every call, different for each, derived from one private file."""
+    import hmac
+
     return hmac.new(_key(project), identity.encode(), hashlib.sha256).hexdigest()[:40]
 
 
@@ -100,10 +100,10 @@ def _key(project: str) -> bytes:
     try:
         key = bytes.fromhex(path.read_text())
     except FileNotFoundError:
-        fresh = path.with_name(f".key.{secrets.token_hex(4)}")
+        fresh = path.with_name(f".key.{os.urandom(4).hex()}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
+            file.write(os.urandom(32).hex())
         try:
             path.hardlink_to(fresh)  # never replaces: the first of two racers wins and both read it
         except FileExistsError:

@@ -8,7 +8,8 @@ from typing import Any
 import typer
 
 from envctl.cli import dev, project
-from envctl.cli.edge import Globals, globally
+from envctl.cli.edge import Globals
+from envctl.cli.parser import globally
 from envctl.errors import UsageError
 from envctl.output import Output
 

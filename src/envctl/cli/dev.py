@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from envctl.cli.edge import Edge, command
+from envctl.cli.edge import Edge
+from envctl.cli.parser import command
 
 if TYPE_CHECKING:
     from envctl.dev import Status

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from envctl.cli.edge import Edge, command
+from envctl.cli.edge import Edge
+from envctl.cli.names import ns
+from envctl.cli.parser import command
 
 
 class Format(StrEnum):
@@ -39,23 +41,6 @@ def add(app: typer.Typer) -> None:
     command(app, "doctor")(doctor)
     command(app, "ns")(ns)
     command(app, "env", epilog='Example: eval "$(envctl env)"')(env)
-
-
-def ns(edge: Edge) -> None:
-    """Print this checkout's namespace. Example: envctl ns --json"""
-    project = edge.project()
-    name = project.namespace
-    edge.output.result(
-        edge.command,
-        {
-            "namespace": name.name,
-            "source": name.source,
-            "branch": name.branch,
-            "workspace": str(name.workspace),
-            "names": project.names.as_json(project.buckets),
-        },
-        name.name,
-    )
 
 
 def env(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from envctl.processes import signals
+from envctl.keeper import signals
 
 if TYPE_CHECKING:
     import psutil

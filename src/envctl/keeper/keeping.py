@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from envctl import shell
 from envctl.errors import EnvctlError
+from envctl.keeper import signals
 from envctl.keeper.family import WITNESSED
 from envctl.model import Command
-from envctl.processes import signals
 
 ADOPTS = sys.platform == "linux"
 """Whether the kernel can hand the orphans among its descendants to a keeper."""

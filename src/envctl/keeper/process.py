@@ -19,8 +19,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from envctl.keeper import signals
 from envctl.keeper.family import WITNESSED, Family, group_of, send, start
-from envctl.processes import signals
 
 GRACE = 1.0
 """For those who were told to end together with the program and are a little slower than it."""

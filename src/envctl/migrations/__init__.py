@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from envctl.errors import ConfigError, EnvctlError
-from envctl.migrations import commands, sqlfiles
 from envctl.model import Talk
 
 IGNORED = frozenset({"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
@@ -93,6 +92,8 @@ def run(
 
     `connect` is what the service gave: its `url` runs the SQL, its `password` is hidden from what a failure shows.
     """
+    from envctl.migrations import commands, sqlfiles
+
     for step in steps:
         if step.run:
             talk(f"running {step.run}")

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envctl.errors import PortTakenError, UsageError
-from envctl.keeper import keeping
+from envctl.keeper import keeping, signals
 from envctl.keeper.keeping import Kept
 from envctl.model import Command, Talk
-from envctl.processes import health, signals, terminal
+from envctl.processes import health, terminal
 from envctl.processes.ensemble import Ensemble, Member
 
 Write = Callable[[str, str], None]

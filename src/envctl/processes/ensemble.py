@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from envctl.errors import EnvctlError
-from envctl.keeper import keeping
+from envctl.keeper import keeping, signals
 from envctl.keeper.keeping import Kept, News
 from envctl.model import Talk
-from envctl.processes import signals
 from envctl.processes.lines import Lines
 
 if TYPE_CHECKING:

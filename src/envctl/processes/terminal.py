@@ -9,7 +9,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from envctl.processes import signals
+from envctl.keeper import signals
 
 
 def present() -> bool:

@@ -6,20 +6,22 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services.base import not_ours, same_claimant, same_record
-from envctl.services.redis import registry, server
 from envctl.settings import setting
 
 COMMON = ("+@all", "-@admin", "-@dangerous", "+info", "+keys", "+restore", "-move", "-swapdb")
 """What an application may run: everything but what reaches beyond its own keys."""
 FINE = ("+sort_ro", "-script|flush", "-script|kill", "-function|flush", "-function|delete", "-function|restore")
 """Rules that only newer servers can read."""
+
+if TYPE_CHECKING:
+    from envctl.services.redis import registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Redis:
 
     def program(self, settings: Settings) -> Program:
         """Valkey from its wheel."""
+        from envctl.services.redis import server
+
         return server.program()
 
     def init(self, settings: Settings, place: Place) -> tuple[Command, ...]:
@@ -50,18 +54,26 @@ class Redis:
 
     def serve(self, settings: Settings, place: Place) -> Command:
         """The configuration goes by stdin, so that the password stands in no argument."""
+        from envctl.services.redis import server
+
         return server.serve(place, settings.databases)
 
     def container(self, settings: Settings) -> Container:
         """The official image's entry point, fed the same way."""
+        from envctl.services.redis import server
+
         return server.container(settings.image, settings.databases)
 
     def adopt(self, seen: Observed) -> Address | None:
         """A running redis or valkey container."""
+        from envctl.services.redis import server
+
         return server.adopt(seen)
 
     def external(self, url: str) -> Address:
         """`redis://user:password@host:port/number`, or `rediss://` for TLS."""
+        from envctl.services.redis import server
+
         return server.external(url)
 
     def check(self, address: Address) -> str:
@@ -84,6 +96,8 @@ class Redis:
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
         """Allot a number (or the one allotted before), then let the claim's login into that one only."""
+        from envctl.services.redis import registry
+
         with connected(address) as client:
             entry, created = registry.allot(client, settings.isolation, claim)
             if entry is None:
@@ -96,6 +110,8 @@ class Redis:
 
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """Swap the record for one with these notes, if it is still the one that the caller saw."""
+        from envctl.services.redis import registry
+
         with connected(address) as client:
             entry = _entry_of(client, resource)
             if entry is None or entry.owner is None:
@@ -105,6 +121,8 @@ class Redis:
 
     def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
         """The login goes first, so that nobody writes; then, in one step, the data and the record that names them."""
+        from envctl.services.redis import registry
+
         with connected(address) as client:
             entry = _entry_of(client, resource)
             if entry is None:
@@ -118,6 +136,8 @@ class Redis:
 
     def list(self, address: Address, project: str) -> list[Resource]:
         """Every allotted number of the project, and those whose record cannot be read."""
+        from envctl.services.redis import registry
+
         with connected(address) as client:
             entries = registry.entries(client)
         return [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
@@ -167,6 +187,8 @@ def _response_error() -> type[Exception]:
 
 def _entry_of(client: Any, resource: Resource) -> registry.Entry | None:
     """The entry as it stands now, None where it is gone; refuses one that is not what the caller saw."""
+    from envctl.services.redis import registry
+
     entry = registry.find(client, resource.name)
     if entry is not None and not same_record(entry.owner, resource.owner):
         raise not_ours(f"redis database {resource.name}", entry.owner)
@@ -209,6 +231,8 @@ def _login(client: Any, entry: registry.Entry, secret: str) -> bool:
 
 def _unlink(client: Any, prefix: str) -> None:
     """Remove the keys of one prefix; identities have no character that means something in a pattern."""
+    from envctl.services.redis import registry
+
     batch: list[str] = []
     for key in client.scan_iter(match=f"{registry.literal(prefix)}*", count=1000):
         batch.append(key)

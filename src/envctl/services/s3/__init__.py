@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from envctl import state
 from envctl.errors import UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services.base import not_ours, same_claimant, same_record
-from envctl.services.s3 import buckets, identities, server
-from envctl.services.s3.wire import connected, endpoint
 from envctl.settings import setting
+
+if TYPE_CHECKING:
+    from envctl.services.s3 import buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class S3:
 
     def program(self, settings: Settings) -> Program:
         """SeaweedFS from its wheel."""
+        from envctl.services.s3 import server
+
         return server.program()
 
     def init(self, settings: Settings, place: Place) -> tuple[Command, ...]:
@@ -51,22 +54,33 @@ class S3:
 
     def serve(self, settings: Settings, place: Place) -> Command:
         """All of SeaweedFS in one process."""
+        from envctl.services.s3 import server
+
         return server.serve(place)
 
     def container(self, settings: Settings) -> Container:
         """The same in the image that the settings name."""
+        from envctl.services.s3 import server
+
         return server.container(settings.image)
 
     def adopt(self, seen: Observed) -> Address | None:
         """A running SeaweedFS, MinIO or RustFS container."""
+        from envctl.services.s3 import server
+
         return server.adopt(seen)
 
     def external(self, url: str) -> Address:
         """`https://key:secret@host:port?region=eu-west-1`."""
+        from envctl.services.s3 import server
+
         return server.external(url)
 
     def check(self, address: Address) -> str:
         """A signed list of the buckets; the version is what the server calls itself."""
+        from envctl.services.s3 import identities
+        from envctl.services.s3.wire import connected
+
         with connected(address) as client:
             client.list_buckets()
         return identities.server_name(address)
@@ -87,6 +101,9 @@ class S3:
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
         """Every bucket with its record, then the one key for all of them."""
+        from envctl.services.s3 import identities
+        from envctl.services.s3.wire import connected
+
         names = {logical: claim.names[logical] for logical in settings.buckets}
         held = state.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
         with held, connected(address) as client:
@@ -97,6 +114,9 @@ class S3:
 
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """All tags are replaced in one request, the foreign ones by themselves."""
+        from envctl.services.s3 import buckets
+        from envctl.services.s3.wire import connected
+
         with connected(address) as client:
             found = _record_of(client, resource)
             if found is None or found.owner is None:
@@ -105,6 +125,9 @@ class S3:
 
     def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
         """The key goes first, so that nobody writes; the bucket, which bears the record, last. S3 has no sessions."""
+        from envctl.services.s3 import buckets, identities
+        from envctl.services.s3.wire import connected
+
         with connected(address) as client:
             found = _record_of(client, resource)
             if found is None:
@@ -115,6 +138,9 @@ class S3:
 
     def list(self, address: Address, project: str) -> list[Resource]:
         """Every bucket with a record of the project's, and those whose record cannot be read."""
+        from envctl.services.s3 import buckets
+        from envctl.services.s3.wire import connected
+
         with connected(address) as client:
             found = buckets.recorded(client)
         return [
@@ -127,6 +153,8 @@ SERVICE = S3()
 
 def _bucket(client: Any, name: str, claim: Claim) -> tuple[Resource, bool]:
     """The claim's bucket and whether it is new. One without a record is taken only if it is empty and we meant it."""
+    from envctl.services.s3 import buckets
+
     intent = claim.memory / f"s3-{name}.json"
     intended = intent.exists()
     found = buckets.read(client, name)
@@ -153,6 +181,8 @@ def _silent(_: str) -> None:
 
 def _record_of(client: Any, resource: Resource) -> buckets.Record | None:
     """The record as it stands now, None where the bucket is gone; refuses one that is not what the caller saw."""
+    from envctl.services.s3 import buckets
+
     found = buckets.read(client, resource.name)
     if found is not None and not same_record(found.owner, resource.owner):
         raise not_ours(f"bucket {resource.name}", found.owner)
@@ -161,6 +191,8 @@ def _record_of(client: Any, resource: Resource) -> buckets.Record | None:
 
 def _identities(client: Any, *, but: str) -> set[str]:
     """Whose keys are still needed by other buckets."""
+    from envctl.services.s3 import buckets
+
     return {one.identity for name, one in buckets.recorded(client).items() if name != but}
 
 
@@ -169,6 +201,8 @@ def _resource(name: str, found: buckets.Record) -> Resource:
 
 
 def _values(address: Address, settings: Settings, names: Mapping[str, str], key: str, secret: str) -> dict[str, str]:
+    from envctl.services.s3.wire import endpoint
+
     values = {
         "endpoint": endpoint(address),
         "region": address.options.get("region", settings.region),
