@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 from envctl import environments
+from envctl.digests import hexdigest
 from envctl.environments import DEFAULTS, PRIMARY, Kind, Patterns, Shape
 from envctl.errors import ConfigError, UsageError
 from envctl.model import Environment, Namespace
@@ -283,7 +283,7 @@ class _Rules:
 
     def digested(self, text: str, *identity: str, default: bool = False) -> str:
         """What is readable of `text`, cut to fit, and eight hex digits of everything in `identity`."""
-        digest = sha256("\0".join(identity).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        digest = hexdigest("\0".join(identity).encode("utf-8", "surrogatepass"))[:8]
         words = _words(text) or "branch"
         refused = self.reserved if default else self.reserved | {"default"}
         prefixes = ("", "branch_", *(f"b{number}_" for number in range(len(refused) + 1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,9 +24,12 @@ def root() -> Path:
     chosen = os.environ.get("ENVCTL_STATE_DIR")
     if chosen:
         return Path(chosen).absolute()
-    import platformdirs
+    if sys.platform != "linux":
+        import platformdirs
 
-    return Path(platformdirs.user_state_dir("envctl"))
+        return Path(platformdirs.user_state_dir("envctl"))
+    # What platformdirs says, without the modules that it brings along.
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "envctl"
 
 
 def folder(path: Path) -> Path:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from envctl.digests import hexdigest
 from envctl.errors import ConfigError, EnvctlError
 from envctl.toml.words import did_you_mean
 
@@ -145,12 +146,11 @@ def _json(variables: Mapping[str, str]) -> str:
 
 def _github(variables: Mapping[str, str]) -> str:
     """What a step appends to `$GITHUB_ENV`; a value of several lines stands between two marks of its own."""
-    import hashlib
 
     def entry(variable: str, value: str) -> str:
         if "\n" not in value and "\r" not in value:
             return f"{variable}={value}"
-        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+        digest = hexdigest(value.encode("utf-8", "surrogatepass"))
         mark = f"envctl_{digest[:16]}"
         return f"{variable}<<{mark}\n{value}\n{mark}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +91,7 @@ def secret(project: str, identity: str) -> str:
     """The password of an identity: the same on every call, different for each, derived from one private file."""
     import hmac
 
-    return hmac.new(_key(project), identity.encode(), hashlib.sha256).hexdigest()[:40]
+    return hmac.new(_key(project), identity.encode(), "sha256").hexdigest()[:40]
 
 
 def _key(project: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from envctl.digests import hexdigest
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Talk
 
@@ -67,7 +67,7 @@ def fingerprint(
     files = {name: _digest(root / name) for name in sorted({name for names in found.values() for name in names})}
     whole = {"steps": [asdict(step) for step in steps], "files": files, "extra": dict(extra or {})}
     return Fingerprint(
-        digest=hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32],
+        digest=hexdigest(json.dumps(whole, sort_keys=True).encode())[:32],
         files=files,
         warnings=tuple(f"no file matches {pattern!r} in {root}" for pattern, names in found.items() if not names),
         complete=bool(watch) or not any(step.run for step in steps),
@@ -160,6 +160,8 @@ def _folder(root: Path, cwd: str) -> Path:
 
 def _digest(file: Path) -> str:
     """The content's digest; a file that an editor took away meanwhile has none."""
+    import hashlib
+
     try:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()

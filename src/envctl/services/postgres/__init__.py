@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
@@ -125,6 +124,8 @@ class Postgres:
 
     def external(self, url: str) -> Address:
         """`postgresql://user:password@host:port/database?sslmode=…`; the database is one envctl can connect to."""
+        from urllib.parse import parse_qsl, unquote, urlsplit
+
         try:
             parts = urlsplit(url)
             port = parts.port or PORT

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
 
+from envctl.digests import hexdigest
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
@@ -217,7 +216,7 @@ def _inside(one: Mapping[str, str], entry: registry.Entry) -> bool:
 
 def _login(client: Any, entry: registry.Entry, secret: str) -> bool:
     """Make the login as narrow as this server can: bound to its number, else without what reaches others."""
-    password = "#" + hashlib.sha256(secret.encode()).hexdigest()
+    password = "#" + hexdigest(secret.encode())
     scope: tuple[str, ...] = ("~*", "&*", "+flushdb", "+sort")
     if entry.kind == "prefix":
         scope = (f"~{entry.prefix}*", f"&{entry.prefix}*")
@@ -248,6 +247,8 @@ def _resource(entry: registry.Entry) -> Resource:
 
 
 def _values(address: Address, entry: registry.Entry, user: str, password: str) -> dict[str, str]:
+    from urllib.parse import quote
+
     scheme = "rediss" if address.options.get("secure") == "true" else "redis"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
     return {
