@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import shlex
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from envctl import leases, ports, sandbox, servers, services, shell, variables, workspaces
 from envctl.errors import UnavailableError, UsageError
+from envctl.migrations.commands import search_path
 from envctl.model import Address, Command, Holder, Resource, Running, Sighting, Talk
 from envctl.processes import Process, Write, run_all, run_foreground
 from envctl.project import Project
@@ -106,14 +108,14 @@ def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> 
 
 def run_command(ready: Sandbox, words: Sequence[str]) -> int:
     """Run one command in the foreground with the sandbox's variables; its exit code is the result."""
-    return run_foreground(Command(tuple(words), env=ready.variables, cwd=Path.cwd()))
+    return run_foreground(Command(tuple(words), env=_environment(ready), cwd=Path.cwd()))
 
 
 def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *, write: Write, talk: Talk) -> int:
     """Run the named processes (all where none is named), and beside them the command, if there is one."""
     chosen = processes(ready, names)
     if words:
-        chosen.append(Process(Path(words[0]).name, shlex.join(words), Path.cwd(), ready.variables, None, ""))
+        chosen.append(Process(Path(words[0]).name, shlex.join(words), Path.cwd(), _environment(ready), None, ""))
     return run_all(chosen, write=write, talk=talk)
 
 
@@ -191,10 +193,16 @@ def _process(ready: Sandbox, name: str, port: int) -> Process:
         name=name,
         command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
         cwd=project.root / one.cwd,
-        env={**sandbox.export(project, ready.access), **variables.render(one.env, values)},
+        env={**_environment(ready), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
         port=port,
         health=one.health,
     )
+
+
+def _environment(ready: Sandbox) -> dict[str, str]:
+    """The sandbox's variables, and a PATH on which the project's own virtual environment comes first."""
+    path = ready.variables.get("PATH", os.environ.get("PATH", ""))
+    return {**ready.variables, "PATH": search_path(ready.project.root, path)}
 
 
 def _psql_program() -> Path:

@@ -117,7 +117,7 @@ class Names:
     @property
     def compose_project(self) -> str:
         """One for all checkouts: they share its servers."""
-        return self.project
+        return self.project.replace("_", "-")
 
     @property
     def container_suffix(self) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TextIO
 
@@ -92,7 +93,10 @@ def status_screen(data: Mapping[str, Any]) -> RenderableType:
     """What `dev status` saw."""
     from rich.console import Group
 
-    parts: list[RenderableType] = [_text(f"{data['project']} · {data['namespace']} · engine {data['engine']}")]
+    parts: list[RenderableType] = [
+        _text(f"{data['project']} · {data['namespace']} · engine {data['engine']}"),
+        _text(f"state in {data['state']}", "dim"),
+    ]
     for title, table in _status_tables(data):
         parts += [_text(""), table if table.row_count else _text(f"no {title}", "dim")]
     return Group(*parts)
@@ -174,10 +178,22 @@ def size(count: int | None) -> str:
     return f"{value:.1f} TB"
 
 
+def ago(since: str) -> str:
+    """How long ago a moment was, for people."""
+    try:
+        seconds = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    except ValueError:
+        return since
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "just now"
+
+
 def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     servers = [(o["service"], _state(o["state"]), o["address"], o["pid"] or "", o["detail"]) for o in data["servers"]]
     yield "servers", _table(("server", "state", "address", "pid", ""), servers)
-    leases = [(o["kind"], o["namespace"], o["command"], o["pid"] or "", o["since"]) for o in data["leases"]]
+    leases = [(o["kind"], o["namespace"], o["command"], o["pid"] or "", ago(o["since"])) for o in data["leases"]]
     yield "leases", _table(("lease", "namespace", "command", "pid", "since"), leases)
     resources = [(o["kind"], o["name"], size(o["bytes"])) for o in data["resources"]]
     yield "resources of this namespace", _table(("resource", "name", "size"), resources)
@@ -209,7 +225,8 @@ def _text(text: str, style: str = "") -> Any:
 
 
 def _named(resources: Iterable[Mapping[str, Any]], service: str) -> str:
-    return ", ".join(f"{one['kind']} {one['name']}" for one in resources if one["service"] == service)
+    """The names that mean something to an application; the login that comes with a database is not one of them."""
+    return ", ".join(one["name"] for one in resources if one["service"] == service and one["kind"] != "role")
 
 
 def _value(value: Any) -> str:

@@ -25,8 +25,9 @@ class Servers:
 
 
 def choose(project: Project, purpose: Purpose = "dev") -> Servers:
-    """The set that this checkout's configuration asks for."""
+    """The set that this checkout's configuration asks for. Only our own processes come in a throw-away set."""
     name, reason = _engine(project, purpose)
+    purpose = purpose if name == "embedded" else "dev"
     needs = {one: Need(services.get(one), settings) for one, settings in project.config.services.items()}
     wanted = ServerSet(
         project=project.config.project,

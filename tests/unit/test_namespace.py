@@ -231,7 +231,7 @@ def test_all_names_of_a_namespace() -> None:
         "buckets": {
             "statements": {"dev": "statements-dev-feature-auth-alice", "test": "statements-feature-auth-alice"}
         },
-        "compose_project": "finance_report",
+        "compose_project": "finance-report",
         "container_suffix": "-feature-auth-alice",
     }
     assert names.bucket("statements", "test", "gw0") == "statements-feature-auth-alice-gw0"

@@ -266,6 +266,7 @@ STATUS: dict[str, Any] = {
     "project": "shop",
     "namespace": "main_1234",
     "engine": "embedded",
+    "state": "/state",
     "servers": [{"service": "postgres", "state": "running", "address": "127.0.0.1:1", "pid": 7, "detail": ""}],
     "leases": [],
     "resources": [{"service": "postgres", "kind": "database", "name": "shop", "bytes": 7_340_032}],
@@ -307,7 +308,7 @@ def test_summary_names_addresses_resources_and_variables() -> None:
         "variables": ["DATABASE_URL"],
     }
     text = render.sandbox_summary(data).text()
-    for words in ("main ready", "127.0.0.1:1  database shop", "api 20001", "DATABASE_URL"):
+    for words in ("main ready", "127.0.0.1:1  shop", "api 20001", "DATABASE_URL"):
         assert words in text
 
 

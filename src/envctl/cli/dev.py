@@ -184,6 +184,7 @@ def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, An
         "engine": chosen.set.engine,
         "reason": chosen.reason,
         "healthy": seen.healthy,
+        "state": str(chosen.set.home),
         "servers": [
             {
                 "service": one.service,
@@ -201,7 +202,7 @@ def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, An
                 "workspace": one.workspace,
                 "command": one.command,
                 "since": one.since,
-                "pid": one.pid,
+                "pid": one.pid if one.kind == "held" else 0,
             }
             for one in seen.holders
         ],

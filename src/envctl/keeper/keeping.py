@@ -148,7 +148,7 @@ def _end_session(leader: int) -> None:
 
 
 def _root() -> str:
-    return str(Path(__file__).parent.parent)
+    return str(Path(__file__).parents[2])
 
 
 def _parse(news: Mapping[str, Any]) -> News:

@@ -9,23 +9,16 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from envctl import shell
 from envctl.errors import EnvctlError
+from envctl.keeper import keeping
+from envctl.keeper.keeping import Kept
 from envctl.masking import MASK, masked
 from envctl.model import Command, Talk
 
 KEPT = 60
 """How many of its last lines a failed command shows."""
-GRACE = 5.0
-
-
-class _Process(Protocol):
-    pid: int
-
-    def wait(self, timeout: float | None = None) -> int: ...
 
 
 def run(
@@ -60,42 +53,38 @@ def search_path(root: Path, path: str) -> str:
 
 
 def _run(command: Command, heard: Talk) -> int:
-    """The exit code. A program that it leaves in the background does not hold us; an interrupt ends all of it."""
+    """The exit code. When this returns, is interrupted or dies, nothing that came of the command is alive."""
     read, write = os.pipe()
-    try:
-        process = shell.spawn(command, log=write)
-    except BaseException:
-        os.close(read)
-        raise
-    finally:
-        os.close(write)
-    reader = threading.Thread(target=_lines, args=(read, heard), daemon=True)
-    reader.start()
-    try:
-        code = process.wait()
-    except BaseException:
-        _end(process)
-        raise
-    reader.join(timeout=1)
+    with os.fdopen(read, errors="replace") as output, Path(os.devnull).open("rb") as nothing:
+        reader = threading.Thread(target=_lines, args=(output, heard), daemon=True)
+        try:
+            with keeping.keep(command, shared=False, output=write, stdin=nothing.fileno(), label="migration") as kept:
+                os.close(write)
+                write = -1
+                reader.start()
+                return _code(command, kept)
+        finally:
+            if write >= 0:
+                os.close(write)
+            else:
+                reader.join()
+
+
+def _code(command: Command, kept: Kept) -> int:
+    code: int | None = None
+    while (news := kept.news()) is not None:
+        for one in news:
+            if one.kind == "failed":
+                raise keeping.explained(command.argv[0], one)
+            code = one.code if one.kind == "ended" else code
+    if code is None:
+        raise keeping.lost("migration")
     return code
 
 
-def _lines(read: int, heard: Talk) -> None:
-    with os.fdopen(read, errors="replace") as output:
-        for line in output:
-            heard(line.rstrip())
-
-
-def _end(process: Any) -> None:
-    """Ask the whole group, then insist."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(GRACE)
-        except ProcessLookupError:
-            return
-        except Exception:  # noqa: S112  the time-out of the first, gentle round
-            continue
+def _lines(output: Iterable[str], heard: Talk) -> None:
+    for line in output:
+        heard(line.rstrip())
 
 
 def _secrets(variables: Mapping[str, str]) -> Iterable[str]:
@@ -115,7 +104,8 @@ def _hidden(line: str, secrets: Iterable[str]) -> str:
 
 
 def _ended(code: int) -> str:
-    return f"ended with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+    killed = code - 128 in {one.value for one in signal.Signals}
+    return f"was ended by {signal.Signals(code - 128).name}" if killed else f"ended with {code}"
 
 
 def _hint(code: int) -> str:

@@ -91,7 +91,7 @@ def _give_up(servers: ServerSet, before: Running | None, kept: dict[str, Server]
 
 def _sighting(name: str, server: Server, ready: bool) -> Sighting:
     found = launch.daemon_of(name, server)
-    where = f"{server.detail['program']}, data in {server.detail['data']}"
+    where = server.detail["program"]
     if not daemon.runs(found):
         return Sighting(name, "stopped", where)
     pid = daemon.pid(found)

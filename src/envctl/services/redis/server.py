@@ -78,8 +78,8 @@ def repository(image: str) -> str:
 
 
 def _password(command: tuple[str, ...], environment: Mapping[str, str]) -> str:
-    words = _words(" ".join((*command, environment.get("REDIS_ARGS", ""))))
-    for flag, value in pairwise(words):
+    more = _words(environment.get("REDIS_ARGS", ""))
+    for flag, value in (*pairwise(command), *pairwise(_words(" ".join(command))), *pairwise(more)):
         if flag == "--requirepass" and not value.startswith("$"):
             return value
     return next((environment[name] for name in PASSWORDS if environment.get(name)), "")

@@ -10,7 +10,7 @@ from envctl.errors import ConfigError
 from envctl.model import Address, Command, Container, Observed, Place, Program
 from envctl.services.base import binary, reachable
 
-USER = "envctl"
+USER = "admin"
 PORT = 8333
 FLAGS = (
     "-disableHttp",
