@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from envctl import leases, migrations, ports, services, state, variables, workspaces
+from envctl import leases, migrations, ports, recall, services, state, variables, workspaces
 from envctl.migrations import Fingerprint, Migration
 from envctl.model import Access, Claim, Owner, Running, Talk
 from envctl.project import Project
@@ -81,7 +81,13 @@ def create(project: Project, running: Running) -> dict[str, Access]:
 
     def one(name: str) -> Access:
         service, settings = services.get(name), project.config.services[name]
-        return service.create(running.servers[name].address, settings, claim(project, name))
+        address, wanted = running.servers[name].address, claim(project, name)
+        known = recall.recalled(wanted, address, settings)
+        if known is not None and service.opens(address, wanted, known):
+            return known
+        made = service.create(address, settings, wanted)
+        recall.remember(wanted, address, settings, made)
+        return made
 
     return _each(project.config.services, one)
 

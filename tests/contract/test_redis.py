@@ -261,3 +261,9 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(url: str) -> Non
     with pytest.raises(ConfigError) as refused:
         SERVICE.external(url)
     assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
+
+
+def test_a_login_of_one_s_own_is_told_without_a_client(ground: Ground) -> None:
+    access = made(ground, "one")
+    assert SERVICE.opens(ground.address, ground.claim("one"), access) == (access.values["user"] != ground.address.user)
+    assert not SERVICE.opens(ground.address, ground.claim("two"), access)

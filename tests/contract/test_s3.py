@@ -483,3 +483,11 @@ def test_an_external_server_gives_the_same_access(ground: Ground, servers: Serve
     place = ground.address
     address = SERVICE.external(f"http://{place.user}:{place.password}@{place.host}:{place.port}")
     assert SERVICE.create(address, ground.settings, ground.claim("a")).values == made(ground, "a").values
+
+
+def test_a_key_of_one_s_own_is_told_without_a_client(ground: Ground) -> None:
+    access = made(ground, "one")
+    scoped = access.values["access_key"] != ground.address.user
+    assert SERVICE.opens(ground.address, ground.claim("one"), access) == scoped
+    made(ground, "two")
+    assert not SERVICE.opens(ground.address, ground.claim("two"), access)

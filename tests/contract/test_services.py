@@ -263,3 +263,25 @@ def test_check_tells_the_version_of_a_server_and_that_there_is_none(ground: Grou
         ground.service.check(replace(ground.address, port=1))
     with pytest.raises(EnvctlError):
         ground.service.check(replace(ground.address, password="wrong"))
+
+
+def test_what_was_given_opens_as_long_as_it_is_the_claim_s_own_and_no_longer(ground: Ground) -> None:
+    """A service that cannot tell says no, always: then `create` is asked, which can."""
+    access = made(ground, "remembered")
+    claim = ground.claim("remembered")
+    could_tell = ground.service.opens(ground.address, claim, access)
+    drop(ground, access)
+    assert not ground.service.opens(ground.address, claim, access), "it is gone"
+    other = made(ground, "somebody-else")
+    assert not ground.service.opens(ground.address, claim, access), "and what is there now is another's"
+    again = made(ground, "remembered")
+    assert ground.service.opens(ground.address, claim, again) == could_tell
+    drop(ground, other)
+    drop(ground, again)
+
+
+def test_what_was_given_does_not_open_where_nobody_answers(ground: Ground) -> None:
+    access = made(ground, "remembered")
+    nowhere = replace(ground.address, port=1)
+    assert not ground.service.opens(nowhere, ground.claim("remembered"), access)
+    drop(ground, access)

@@ -37,6 +37,12 @@ class Service(ServerKind, Protocol):
         """Make what the claim asks for, or find it; the owner record stands before the thing is usable."""
         ...
 
+    def opens(self, address: Address, claim: Claim, access: Access) -> bool:
+        """Whether what this claim was given before still opens exactly what is its own, asked of the server at a
+        fraction of what `create` costs. False where that cannot be told: then `create` is called.
+        """
+        ...
+
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """Replace the notes in the resource's owner record (a digest of what was migrated, say)."""
         ...

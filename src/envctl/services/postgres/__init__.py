@@ -161,6 +161,10 @@ class Postgres:
 
         return create.create(address, claim, extensions=settings.extensions, superuser=settings.superuser)
 
+    def opens(self, address: Address, claim: Claim, access: Access) -> bool:
+        """Not told: `create` is one connection, and it reads the record with its notes as well."""
+        return False
+
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """Replace the notes in the record of a database or a role."""
         from envctl.services.postgres import records

@@ -107,6 +107,15 @@ class Redis:
         user, password = (claim.identity, claim.secret) if scoped else (address.user, address.password)
         return Access((_resource(entry),), _values(address, entry, user, password), created)
 
+    def opens(self, address: Address, claim: Claim, access: Access) -> bool:
+        """Whether the claim's own login enters the number: it goes before the number is given to anybody else."""
+        from envctl.services.redis import server
+
+        values = access.values
+        return values["user"] == claim.identity and server.enters(
+            address, values["user"], values["password"], values["number"]
+        )
+
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """Swap the record for one with these notes, if it is still the one that the caller saw."""
         from envctl.services.redis import registry

@@ -112,6 +112,13 @@ class S3:
         values = _values(address, settings, names, key, secret)
         return Access(tuple(resource for resource, _ in made), values, any(created for _, created in made))
 
+    def opens(self, address: Address, claim: Claim, access: Access) -> bool:
+        """Whether the claim's own key still sees every bucket."""
+        from envctl.services.s3 import wire
+
+        key, secret = access.values["access_key"], access.values["secret_key"]
+        return key != address.user and all(wire.sees(address, key, secret, one) for one in claim.names.values())
+
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """All tags are replaced in one request, the foreign ones by themselves."""
         from envctl.services.s3 import buckets

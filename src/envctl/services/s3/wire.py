@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,17 @@ class Answer:
         return self.text.partition("<Code>")[2].partition("</Code>")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the server, before it is signed."""
+
+    method: str
+    path: str
+    search: str = ""
+    body: str = ""
+    service: str = "s3"
+
+
 def signed(
     address: Address,
     key: str,
@@ -82,22 +94,13 @@ def signed(
     """One request signed with AWS signature version 4: a POST where there is a form, else a GET."""
     from urllib3.exceptions import HTTPError
 
-    method = "GET" if form is None else "POST"
-    body = urlencode(form or {})
     search = urlencode(sorted((query or {}).items()), quote_via=quote, safe="")
-    place = endpoint(address).partition("://")[2]
-    headers = {
-        "host": place,
-        "x-amz-content-sha256": _digest(body),
-        "x-amz-date": f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
-    }
-    if form is not None:
-        headers["content-type"] = FORM
-    headers["authorization"] = _authorization(method, path, search, headers, key, secret, region(address), service)
+    request = Request("GET" if form is None else "POST", path, search, urlencode(form or {}), service)
+    headers = _headers(address, request, key, secret)
     pool = _pool(retries=0)
     try:
         url = f"{endpoint(address)}{path}" + (f"?{search}" if search else "")
-        answer = pool.request(method, url, body=body, headers=headers, redirect=False)
+        answer = pool.request(request.method, url, body=request.body, headers=headers, redirect=False)
     except HTTPError as error:
         raise unreachable(address, str(error)) from error
     finally:
@@ -105,25 +108,48 @@ def signed(
     return Answer(answer.status, answer.headers.get("Server", ""), answer.data.decode(errors="replace"))
 
 
+def sees(address: Address, key: str, secret: str, bucket: str) -> bool:
+    """Whether that key sees that bucket, asked in one plain request; a client costs a tenth of a second."""
+    if not endpoint(address).startswith("http:"):
+        return False
+    request = Request("HEAD", f"/{bucket}")
+    lines = [f"{name}: {value}" for name, value in _headers(address, request, key, secret).items()]
+    text = "\r\n".join((f"{request.method} {request.path} HTTP/1.1", *lines, "connection: close", "", ""))
+    try:
+        with socket.create_connection((address.host, address.port), timeout=5) as connection:
+            connection.sendall(text.encode())
+            with connection.makefile("rb") as answer:
+                return answer.readline().split()[1:2] == [b"200"]
+    except OSError:
+        return False
+
+
 def unreachable(address: Address, cause: str) -> UnavailableError:
     """The one error for an S3 server that does not do what it was asked."""
     return UnavailableError(f"s3 at {endpoint(address)} does not answer as it should", cause=cause)
 
 
-def _authorization(
-    method: str, path: str, search: str, headers: Mapping[str, str], key: str, secret: str, region: str, service: str
-) -> str:
+def _headers(address: Address, request: Request, key: str, secret: str) -> dict[str, str]:
+    """The headers of a request, its signature among them."""
+    headers = {
+        "host": endpoint(address).partition("://")[2],
+        "x-amz-content-sha256": _digest(request.body),
+        "x-amz-date": f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
+    }
+    if request.method == "POST":
+        headers["content-type"] = FORM
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    request = "\n".join((method, path, search, lines, names, headers["x-amz-content-sha256"]))
+    whole = "\n".join((request.method, request.path, request.search, lines, names, _digest(request.body)))
     stamp = headers["x-amz-date"]
-    scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
+    scope = f"{stamp[:8]}/{region(address)}/{request.service}/aws4_request"
     signing = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         signing = hmac.digest(signing, part.encode(), "sha256")
-    message = "\n".join(("AWS4-HMAC-SHA256", stamp, scope, _digest(request)))
+    message = "\n".join(("AWS4-HMAC-SHA256", stamp, scope, _digest(whole)))
     signature = hmac.digest(signing, message.encode(), "sha256").hex()
-    return f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    credential = f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    return {**headers, "authorization": credential}
 
 
 def _digest(text: str) -> str:
