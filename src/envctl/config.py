@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
 from envctl import environments, namespace, variables
-from envctl.description import describe
 from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process
 from envctl.environments import SIX, Patterns
 from envctl.errors import ConfigError
@@ -18,7 +17,7 @@ from envctl.toml.lines import KeyPath, Source
 from envctl.toml.values import Reader, variable_of
 from envctl.toml.words import name
 
-__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "describe", "find", "load"]
+__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "find", "load"]
 
 FILE = "envctl.toml"
 Placeholders = Callable[[str, Any], Iterable[str]]

@@ -11,6 +11,7 @@ import pytest
 from config_files import KINDS, SHORT, Postgres, Steps, Tuning, loaded, written
 
 from envctl import config
+from envctl.description import describe
 from envctl.errors import ConfigError
 
 
@@ -56,7 +57,7 @@ def test_durations_read_and_show_as_people_write_them(
 ) -> None:
     found = loaded(tmp_path, f'project = "shop"\nidle = "{written_form}"')
     assert found.idle == seconds
-    assert config.describe(found, "dev")["idle"] == {"value": shown, "source": "envctl.toml:2"}
+    assert describe(found, "dev")["idle"] == {"value": shown, "source": "envctl.toml:2"}
 
 
 def test_flag_goes_before_variable_before_file_before_default(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_described_settings_hide_every_secret(tmp_path: Path) -> None:
         '[dev.processes.api.env]\nMY_SECRET = "pa55-five"\n'
         '[external]\npostgres = "postgres://u:pa55-six@h/d"\n'
     )
-    described = config.describe(loaded(tmp_path, text), "dev")
+    described = describe(loaded(tmp_path, text), "dev")
     assert "pa55" not in json.dumps(described)
     assert described["external.postgres"]["value"] == "postgres://u:***@h/d"
     assert described["variables.QUERY"]["value"] == "http://h/?password=***&x=1"
@@ -176,7 +177,7 @@ def test_described_settings_hide_every_secret(tmp_path: Path) -> None:
 
 
 def test_described_settings_are_json_and_say_where_from(tmp_path: Path) -> None:
-    described = json.loads(json.dumps(config.describe(loaded(tmp_path, SHORT), "ci")))
+    described = json.loads(json.dumps(describe(loaded(tmp_path, SHORT), "ci")))
     assert described["engine"] == {"value": "external", "source": "default"}
     assert described["services.postgres.extensions"] == {"value": ["vector"], "source": "envctl.toml:3"}
     assert described["services.postgres.migrate"]["source"] == "envctl.toml:4"

@@ -14,6 +14,7 @@ import pytest
 from config_files import KINDS, SHORT, written
 
 from envctl import config, reference, schema, services
+from envctl.description import describe
 from envctl.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def test_the_short_file_loads_with_the_real_services(tmp_path: Path, environment
     assert set(found.services) == {"postgres", "s3", "redis"}
     assert found.services["postgres"].extensions == ("vector",)
     assert found.services["s3"].buckets == ("statements",)
-    assert json.dumps(config.describe(found, "ci" if environment else "dev"))
+    assert json.dumps(describe(found, "ci" if environment else "dev"))
 
 
 def test_what_the_services_export_by_default_is_something_they_give(tmp_path: Path) -> None:

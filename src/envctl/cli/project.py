@@ -62,7 +62,7 @@ def config(
     environment: Annotated[Which, typer.Option("--environment", "-e", help="Which of the six.")] = Which.dev,
 ) -> None:
     """Print every setting and where it came from, secrets masked. Example: envctl config --environment ci"""
-    from envctl.config import describe
+    from envctl.description import describe
     from envctl.render import settings_table
 
     project = edge.project(environment.value)
