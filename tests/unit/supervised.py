@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import signal
 import sys
 import termios
 from pathlib import Path
@@ -16,6 +17,7 @@ from envctl.processes import Process, run_all, run_foreground
 
 def main() -> int:
     """Run the order in the first argument."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     order = json.loads(sys.argv[1])
     if "terminal" in order:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)

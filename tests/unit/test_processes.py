@@ -173,6 +173,8 @@ def test_binary_output_cannot_disturb_the_terminal(screen: Screen) -> None:
 def test_processes_have_the_given_variables_over_ours(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERS", "ours")
     monkeypatch.setenv("HIS", "ours")
+    for name in [name for name in os.environ if name.startswith("ENVCTL_")]:
+        monkeypatch.delenv(name)
     command = 'echo "$HIS $HERS"; env | grep -c ENVCTL_ || true'
     screen.run(Process("app", command, Path.cwd(), {"HERS": "ü\n2"}))
     assert screen.of("app") == ["ours ü", "2", "0"]
