@@ -64,13 +64,25 @@ def measure(folder: Path, runs: int, cold: int, crowd: int) -> Iterator[Figure]:
     """All figures, in the order of the table."""
     shops = [checkout(folder / f"shop-{number}") for number in range(crowd)]
     yield from names(shops[0], folder / "names", runs)
-    starts = []
-    for number in range(cold):
-        with stopped(shops[0], folder / f"cold-{number}") as env:
-            starts.append(wall([ENVCTL, "dev", "up"], shops[0], env))
+    starts = from_nothing(shops[:1], folder / "cold", cold)
     yield Figure.of("dev up, cold: servers, database, migrations", "s", starts, wanted=3)
+    together = from_nothing(shops[:1] * crowd, folder / "together", 3)
+    yield Figure.of(f"dev up, cold, {crowd} at once in one checkout", "s", together)
+    yield ratio(f"{crowd} at once in one checkout ÷ one", together, starts, wanted=5)
+    apart = from_nothing(shops, folder / "apart", 3)
+    yield Figure.of(f"dev up, cold, {crowd} at once in {crowd} checkouts", "s", apart)
+    yield ratio(f"{crowd} at once, each migrating ÷ one", apart, starts)
     with stopped(shops[0], folder / "warm") as env:
         yield from warm(shops, env, runs)
+
+
+def from_nothing(places: Sequence[Path], state: Path, times: int) -> list[float]:
+    """`dev up` in all these places at once, where no server runs and no data folder is, each time anew."""
+    walls = []
+    for number in range(times):
+        with stopped(places[0], state / str(number)) as env:
+            walls.append(at_once([ENVCTL, "dev", "up"], places, env))
+    return walls
 
 
 def names(shop: Path, state: Path, runs: int) -> Iterator[Figure]:
@@ -94,13 +106,13 @@ def warm(shops: Sequence[Path], env: dict[str, str], runs: int) -> Iterator[Figu
     yield Figure.of("dev up, warm", "s", one, wanted=0.5)
     crowded = [at_once(command, shops, env) for _ in range(3)]
     yield Figure.of(f"dev up, warm, {len(shops)} at once", "s", crowded)
-    yield ratio(f"{len(shops)} at once ÷ one", crowded, one, wanted=5)
+    yield ratio(f"{len(shops)} at once, warm ÷ one", crowded, one)
     time.sleep(5)  # at rest: autovacuum and the like have had their turn
     for service, size in memory(shops[0], env).items():
         yield Figure.of(f"memory of {service}, PSS", "MB", [size])
 
 
-def ratio(name: str, over: Sequence[float], under: Sequence[float], wanted: float) -> Figure:
+def ratio(name: str, over: Sequence[float], under: Sequence[float], wanted: float | None = None) -> Figure:
     value = statistics.median(over) / statistics.median(under)
     return Figure(name, "x", value, value, value, len(over), wanted)
 

@@ -71,6 +71,15 @@ def test_a_flag_in_either_place_goes_before_its_variable(run: Run) -> None:
     assert run("ns", ENVCTL_NAMESPACE="theirs").out == "theirs\n"
 
 
+@pytest.mark.parametrize("more", [(), ("-q",)], ids=["at once", "parsed"])
+def test_the_short_way_to_a_namespace_hears_what_the_long_one_hears(run: Run, more: tuple[str, ...]) -> None:
+    assert run("ns", *more, ENVCTL_NAMESPACE="theirs").out == "theirs\n"
+    assert run("ns", *more, BRANCH_NAME="mine", ENVCTL_NAMESPACE="").out == "mine\n"
+    assert run("ns", *more, cwd=Path("/"), ENVCTL_PROJECT="/nowhere").code == 2
+    assert run("ns", *more, ENVCTL_ENGINE="dokcer").code == 2
+    assert run("ns", *more, cwd=Path("/")).code == 2
+
+
 def test_a_project_elsewhere_is_worked_on_from_anywhere(run: Run, tmp_path: Path) -> None:
     assert run("ns", "--project", str(tmp_path / "a b"), "--namespace", "x", cwd=tmp_path).out == "x\n"
 

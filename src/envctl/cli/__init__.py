@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from envctl.cli.edge import Edge, Globals, guarded
 
-HEARD = ("PROJECT", "NAMESPACE", "ENGINE", "WAIT", "JSON", "QUIET", "VERBOSE")
-"""The variables behind the global flags."""
+PARSED = ("ENVCTL_WAIT", "ENVCTL_JSON", "ENVCTL_QUIET", "ENVCTL_VERBOSE")
+"""The variables behind those global flags that are not plain text."""
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     if sys.platform == "win32":
         sys.exit("error: envctl runs on Linux and macOS\n  hint: on Windows, use it inside WSL")
     words = sys.argv[1:]
-    if words in (["ns"], ["ns", "--json"]) and not any(f"ENVCTL_{one}" in os.environ for one in HEARD):
+    if words in (["ns"], ["ns", "--json"]) and not any(one in os.environ for one in PARSED):
         _at_once(words)
     from envctl.cli.app import run
 
@@ -30,7 +31,8 @@ def _at_once(words: Sequence[str]) -> None:
     from envctl.cli.names import ns
     from envctl.output import Output
 
-    flags = Globals(json="--json" in words)
+    folder, name, engine = (os.environ.get(f"ENVCTL_{one}", "") for one in ("PROJECT", "NAMESPACE", "ENGINE"))
+    flags = Globals(Path(folder) if folder else None, name, engine, json="--json" in words)
     output = Output(json=flags.json)
     code = guarded("ns", output, lambda: ns(Edge("ns", flags, output)))
     sys.stdout.flush()
