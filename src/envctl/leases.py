@@ -98,7 +98,7 @@ def stop_all(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _si
 
 
 def recreate(servers: ServerSet, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> None:
-    """Stop the servers so that they start as this checkout asks; not while a process uses them."""
+    """Have the servers run as this checkout asks; not while a process uses them."""
     with locked(servers.home, who="dev up --recreate", wait=wait, talk=talk):
         users = [one for one in holders(servers.home) if one.kind == "held"]
         if users:
@@ -108,7 +108,8 @@ def recreate(servers: ServerSet, engine: Engine, *, wait: float = WAIT, talk: Ta
                 hint="try again when that has ended",
                 code="in_use",
             )
-        _stop(servers.home, engine, talk)
+        running = engine.recreate(servers, record(servers.home), partial(write_record, servers.home), talk)
+        write_record(servers.home, running)
 
 
 def record(home: Path) -> Running | None:

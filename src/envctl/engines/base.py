@@ -20,6 +20,10 @@ class Engine(Protocol):
         """Bring up every needed server that is not up, wait until each is ready, and return the record."""
         ...
 
+    def recreate(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
+        """The same as `start`, but running servers that differ follow what this checkout asks for. Data stay."""
+        ...
+
     def alive(self, running: Running) -> bool:
         """Whether all recorded servers are up, asked cheaply; the warm path runs nothing else."""
         ...

@@ -30,6 +30,10 @@ class External:
             }
         return Running("external", found, ready=True)
 
+    def recreate(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
+        """They are not ours to change."""
+        return self.start(servers, before, record, talk)
+
     def alive(self, running: Running) -> bool:
         """One connection to each."""
         return running.ready and all(_answers(server.address) for server in running.servers.values())

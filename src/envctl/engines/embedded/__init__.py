@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,13 @@ class Embedded:
             _give_up(servers, before, kept, book)
             raise
         return book.write(ready=True)
+
+    def recreate(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
+        """A server's settings are given to it at its start."""
+        if before is not None:
+            record(replace(before, ready=False))
+            self.stop(before, talk)
+        return self.start(servers, before, record, talk)
 
     def alive(self, running: Running) -> bool:
         """Whether every recorded server's lock is held and its first process is there."""
