@@ -7,7 +7,7 @@ import queue
 import shlex
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from envctl.processes import Process, Write, run_all, run_foreground
 from envctl.project import Project
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the servers under a running command."""
 
 
 def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk) -> Sandbox:
@@ -101,9 +104,14 @@ def down_all(project: Project, *, wait: float, talk: Talk) -> list[str]:
     return stopped
 
 
-def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> AbstractContextManager[Sandbox]:
-    """This checkout's sandbox for the length of one command."""
-    return sandbox.opened(project, chosen, command="dev run", wait=wait, talk=talk)
+@contextmanager
+def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Iterator[Sandbox]:
+    """This checkout's sandbox for the length of one command; a server that dies under it is told."""
+    with (
+        sandbox.opened(project, chosen, command="dev run", wait=wait, talk=talk) as ready,
+        _watched(chosen, ready.running, talk),
+    ):
+        yield ready
 
 
 def run_command(ready: Sandbox, words: Sequence[str]) -> int:
@@ -154,13 +162,36 @@ def psql(ready: Sandbox, words: Sequence[str]) -> Command:
         raise UsageError("this project has no postgres service")
     values = ready.access["postgres"].values
     login = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "database", "PGUSER": "user", "PGPASSWORD": "password"}
-    return Command((str(_psql_program()), *words), env={name: values[key] for name, key in login.items()})
+    env = {name: values[key] for name, key in login.items()}
+    theirs = tuple(name for name in os.environ if name.startswith("PG") and name not in env)
+    return Command((str(_psql_program()), *words), env=env, without=theirs)
 
 
 def users(project: Project) -> list[str]:
     """Who uses any of this project's servers, other than this checkout."""
     found = [one for home, _ in servers.existing(project) for one in leases.holders(home)]
     return sorted({f"{one.namespace} ({one.kind})" for one in found if one.namespace != project.namespace.name})
+
+
+@contextmanager
+def _watched(chosen: Servers, running: Running, talk: Talk) -> Iterator[None]:
+    """Look now and then whether the servers are still there, and say it once when one is not."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_EVERY):
+            if not chosen.engine.alive(running):
+                gone = [one.service for one in chosen.engine.look(running) if one.state != "running"]
+                talk(f"{', '.join(gone) or 'a server'} died: `envctl dev up` starts it again with its data")
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _running(project: Project, chosen: Servers) -> Running:

@@ -22,6 +22,8 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path | None = None
     stdin: str = field(default="", repr=False)
+    without: tuple[str, ...] = ()
+    """Variables that it must not inherit."""
 
 
 @dataclass(frozen=True, slots=True)

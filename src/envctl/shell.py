@@ -34,7 +34,7 @@ def run(command: Command, *, check: bool = True, seconds: float | None = None) -
             text=True,
             errors="replace",
             cwd=command.cwd,
-            env=environment(command.env),
+            env=environment(command),
             timeout=seconds,
             check=False,
         )
@@ -70,7 +70,7 @@ def spawn(
         stdout=log,
         stderr=None if log is None else subprocess.STDOUT,
         cwd=command.cwd,
-        env=environment(command.env) if inherit is None else {**inherit, **command.env},
+        env=environment(command) if inherit is None else {**inherit, **command.env},
         pass_fds=keep,
         start_new_session=session,
     )
@@ -103,9 +103,10 @@ def lines(command: Command) -> Iterator[str]:
         process.wait()
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with `extra` laid over it."""
-    return {**os.environ, **extra}
+def environment(command: Command) -> dict[str, str]:
+    """This process's environment, less what the command must not inherit, with its own laid over it."""
+    inherited = {name: value for name, value in os.environ.items() if name not in command.without}
+    return {**inherited, **command.env}
 
 
 def which(name: str) -> Path | None:

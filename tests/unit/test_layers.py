@@ -23,7 +23,7 @@ LAYERS = (
     ("config",),
     ("document", "variables"),
     ("keeper", "containers", "unprivileged", "ports", "toml"),
-    ("output", "render", "shell", "state", "git", "masking", "owners"),
+    ("output", "render", "shell", "state", "git", "masking", "owners", "libpq"),
     ("namespace",),
     ("environments", "settings", "digests"),
     ("model",),

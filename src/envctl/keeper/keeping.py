@@ -125,7 +125,7 @@ def _send(control: socket.socket, command: Command, shared: bool) -> None:
     what = {
         "argv": command.argv,
         "cwd": str(command.cwd or Path.cwd()),
-        "env": shell.environment(command.env),
+        "env": shell.environment(command),
         "shared": shared,
         "adopts": ADOPTS,
         "patience": PATIENCE,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envctl import libpq
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import statements
 from envctl.migrations.statements import Statement
@@ -25,7 +26,7 @@ def run(files: Iterable[tuple[str, Path]], *, url: str, talk: Talk) -> None:
     import psycopg
 
     try:
-        connection = psycopg.connect(url, autocommit=True, application_name="envctl migrate", client_encoding="utf8")
+        connection = libpq.connect(url, application_name="envctl migrate", client_encoding="utf8")
     except psycopg.OperationalError as error:
         raise UnavailableError("the database for the SQL files did not answer", cause=str(error)) from error
     with connection:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from envctl import libpq
 from envctl.errors import EnvctlError, LockTimeoutError, UnavailableError
 from envctl.model import Address
 
@@ -100,7 +101,8 @@ def _connect(address: Address, database: str) -> Connection:
     }
     account = {"host": address.host, "port": str(address.port), "user": address.user, "password": address.password}
     try:
-        return psycopg.connect(autocommit=True, **account, **options)  # type: ignore[arg-type]
+        connection: Connection = libpq.connect(**account, **options)
+        return connection
     except psycopg.OperationalError as error:
         raise _unreachable(address, str(error)) from error
     except psycopg.ProgrammingError as error:

@@ -1,0 +1,104 @@
+"""Many at once, and servers that go away, on a project that is quick to bring up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from checkouts import Envctl, git
+
+pytestmark = pytest.mark.embedded
+CONFIG = """
+project = "crowd"
+idle = "0"
+[services.postgres]
+sql = ["db/*.sql"]
+[services.redis]
+[dev.processes.clock]
+command = "while :; do echo tick; sleep 0.1; done"
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Callable[[str], Path]:
+    def make(name: str) -> Path:
+        folder = tmp_path / name
+        (folder / "db").mkdir(parents=True)
+        (folder / "db" / "1.sql").write_text("CREATE TABLE note (text text);")
+        (folder / "envctl.toml").write_text(CONFIG)
+        git(folder, "init", "-qb", name)
+        return folder
+
+    return make
+
+
+def test_twenty_checkouts_at_once_get_one_server_set_and_twenty_sandboxes(
+    envctl: Envctl, checkout: Callable[[str], Path]
+) -> None:
+    folders = [checkout(f"feature-{number}") for number in range(20)]
+    with ThreadPoolExecutor(20) as crowd:
+        answers = list(crowd.map(lambda folder: envctl("dev", "up", "--json", cwd=folder).data, folders))
+    assert len({str(answer["servers"]) for answer in answers}) == 1
+    databases = [one["name"] for answer in answers for one in answer["resources"] if one["kind"] == "database"]
+    assert len(set(databases)) == 20
+    for folder in folders:
+        found = envctl("dev", "psql", "--", "-Atc", "SELECT current_database(), count(*) FROM note", cwd=folder).out
+        assert found.partition("|")[0] in databases
+        assert found.endswith("|0\n")
+
+
+def test_twenty_in_one_checkout_migrate_it_once(envctl: Envctl, checkout: Callable[[str], Path]) -> None:
+    folder = checkout("feature")
+    (folder / "db" / "2.sql").write_text("INSERT INTO note VALUES ('once');")
+    with ThreadPoolExecutor(20) as crowd:
+        answers = list(crowd.map(lambda _: envctl("dev", "up", "--json", cwd=folder).data, range(20)))
+    assert [answer["migrated"] for answer in answers if answer["migrated"]] == [["postgres"]]
+    assert envctl("dev", "psql", "--", "-Atc", "SELECT count(*) FROM note", cwd=folder).out == "1\n"
+
+
+def test_a_server_that_dies_under_a_running_command_is_told_and_its_data_are_kept(
+    envctl: Envctl, checkout: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder, log = checkout("feature"), tmp_path / "log"
+    envctl("dev", "up", cwd=folder)
+    envctl("dev", "psql", "--", "-qc", "INSERT INTO note VALUES ('kept')", cwd=folder)
+    with envctl.running("dev", "run", cwd=folder, log=log) as running:
+        wait_for(log, "tick", running)
+        servers = envctl("dev", "status", "--json", cwd=folder).data["servers"]
+        os.kill(next(one["pid"] for one in servers if one["service"] == "postgres"), signal.SIGKILL)
+        wait_for(log, "postgres died", running)
+        envctl("dev", "up", cwd=folder)
+        assert running.poll() is None, "what the person runs goes on"
+    assert envctl("dev", "psql", "--", "-Atc", "SELECT text FROM note", cwd=folder).out == "kept\n"
+
+
+def test_other_variables_of_the_person_reach_no_server_of_ours(envctl: Envctl, checkout: Callable[[str], Path]) -> None:
+    """PG*, AWS_* and the like may point to production: envctl must not follow them, nor pass them to its servers."""
+    folder = checkout("feature")
+    theirs = {"PGHOST": "203.0.113.1", "PGUSER": "prod", "PGPASSWORD": "p", "PGSERVICE": "prod", "PGOPTIONS": "-c x=y"}
+    envctl("dev", "up", cwd=folder, **theirs)
+    found = envctl("dev", "psql", "--", "-Atc", "SELECT inet_server_addr()", cwd=folder, **theirs).out
+    assert found == "127.0.0.1\n"
+
+
+def test_the_last_one_out_leaves_nothing_running_where_idle_is_zero(
+    envctl: Envctl, checkout: Callable[[str], Path]
+) -> None:
+    folder = checkout("feature")
+    assert "postgresql://" in envctl("dev", "run", "--", "printenv", "DATABASE_URL", cwd=folder).out
+    assert {one["state"] for one in envctl("dev", "status", "--json", cwd=folder, code=3).data["servers"]} == {
+        "stopped"
+    }
+
+
+def wait_for(log: Path, text: str, running: subprocess.Popen[bytes]) -> None:
+    """Until the log has it; a process that ends first will never write it."""
+    while text not in log.read_text():
+        assert running.poll() is None, log.read_text()
+        time.sleep(0.05)
