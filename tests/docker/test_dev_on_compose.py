@@ -66,7 +66,7 @@ def envctl(tmp_path: Path) -> Iterator[Run]:
     def run(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
         used.append(cwd)
         env = {**os.environ, "ENVCTL_STATE_DIR": str(tmp_path / "state")}
-        argv = [Path(sys.executable).with_name("envctl"), *words]
+        argv = [str(Path(sys.executable).with_name("envctl")), *words]
         done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return done

@@ -82,8 +82,8 @@ def test_other_variables_of_the_person_reach_no_server_of_ours(envctl: Envctl, c
     """PG*, AWS_* and the like may point to production: envctl must not follow them, nor pass them to its servers."""
     folder = checkout("feature")
     theirs = {"PGHOST": "203.0.113.1", "PGUSER": "prod", "PGPASSWORD": "p", "PGSERVICE": "prod", "PGOPTIONS": "-c x=y"}
-    envctl("dev", "up", cwd=folder, **theirs)
-    found = envctl("dev", "psql", "--", "-Atc", "SELECT inet_server_addr()", cwd=folder, **theirs).out
+    envctl("dev", "up", cwd=folder, code=0, **theirs)
+    found = envctl("dev", "psql", "--", "-Atc", "SELECT inet_server_addr()", cwd=folder, code=0, **theirs).out
     assert found == "127.0.0.1\n"
 
 
