@@ -54,4 +54,6 @@ def _plain(value: Any, key: str) -> Any:
         return {one.name: _plain(getattr(value, one.name), f"{key}.{one.name}") for one in fields(value)}
     if isinstance(value, (tuple, list)):
         return [_plain(item, key) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return {word: _plain(item, f"{key}.{word}") for word, item in value.items()}
+    return value

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 MASK = "***"
 
-_SECRET_NAME = re.compile(r"passw|pwd|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
-_IN_URL = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s/@:]*:)(?P<secret>[^\s/]+)(?=@)")
-_IN_QUERY = re.compile(r"(?P<before>[?&][^=&\s]*(?:passw|pwd|secret|token)[^=&\s]*=)(?P<secret>[^&\s]+)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"""passw | passphrase | passcode | pass$ | pwd | secret | token | credential
+    | (?:api|private)[_-]?key(?![_-]?id$)
+    | (?<!public)(?<!public[_-])(?<!publishable[_-])keys?$
+    | auth(?!or(?!i[sz]))  # an author and an authority are no secrets, an authorization is
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s:]*:"
+_IN_URL = re.compile(rf"{_URL}(?P<secret>\S+)(?=@)")
+"""Up to the last `@`: a password may have any character that its writer forgot to escape."""
+_WHOLE_URL = re.compile(rf"\s*{_URL}(?P<secret>.+)(?=@)", re.DOTALL)
+_ASSIGNED = re.compile(
+    r"""(?:^|[?&;,\s"'])(?P<name>[\w.-]+)\s*=\s*(?P<secret>(?:'[^']*'|"[^"]*")?[^&\s]*)""", re.MULTILINE
+)
 _PLACEHOLDERS = re.compile(r"(?:\{[^{}]+\})+")
 
 
@@ -16,14 +29,37 @@ def masked(value: str, name: str = "") -> str:
     """The value with passwords in URLs hidden, and all of it where its name says that it is a secret."""
     if secret(name):
         return _hidden(value)
-    for pattern in (_IN_URL, _IN_QUERY):
-        value = pattern.sub(lambda found: found["before"] + _hidden(found["secret"]), value)
-    return value
+    shown, after = "", 0
+    for start, end in _joined(sorted(_places(value))):
+        shown, after = shown + value[after:start] + _hidden(value[start:end]), end
+    return shown + value[after:]
 
 
 def secret(name: str) -> bool:
     """Whether a key's name says that its value is a secret."""
     return _SECRET_NAME.search(name.rpartition(".")[2]) is not None
+
+
+def _places(value: str) -> Iterator[tuple[int, int]]:
+    """Where the secrets stand. They are looked for in the value as it came: a mask could hide another's end."""
+    if whole := _WHOLE_URL.match(value):
+        yield whole.span("secret")
+    for found in _IN_URL.finditer(value):
+        yield found.span("secret")
+    for found in _ASSIGNED.finditer(value):
+        if secret(found["name"]):
+            yield found.span("secret")
+
+
+def _joined(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Places that overlap, as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in places:
+        if joined and start < joined[-1][1]:
+            start, before = joined.pop()
+            end = max(before, end)
+        joined.append((start, end))
+    return joined
 
 
 def _hidden(secret: str) -> str:

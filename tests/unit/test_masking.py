@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from envctl.masking import MASK, masked, secret
+
+passwords = some.text(some.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(lambda text: f"Zz{text}zZ")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:pw@h:5432/db", "postgresql://u:***@h:5432/db"),
+        ("postgresql://u:p%40ss/w@h/db", "postgresql://u:***@h/db"),
+        ("https://k:sek/ret@h", "https://k:***@h"),
+        ("https://k:sek?ret@h", "https://k:***@h"),
+        ("https://k:sek#ret@h", "https://k:***@h"),
+        ("https://k:sek@ret@h", "https://k:***@h"),
+        ("https://k:sek:ret@h", "https://k:***@h"),
+        ("https://k:sek ret@h", "https://k:***@h"),
+        ("postgresql://me@corp:pw@h/db", "postgresql://me@corp:***@h/db"),
+        ("redis://:pw@h", "redis://:***@h"),
+        ("see redis://:p/w@h and http://h:80/", "see redis://:***@h and http://h:80/"),
+        ("postgresql://u:pw@h/db?password=p@x", "postgresql://u:***"),
+        ("postgresql://u:p?password=x@h/db", "postgresql://u:***"),
+        ("http://h/?apikey=abc&page=1", "http://h/?apikey=***&page=1"),
+        ("host=h password='a b' dbname=d", "host=h password=*** dbname=d"),
+        ("DB_PASS=abc alembic upgrade head", "DB_PASS=*** alembic upgrade head"),
+        ("alembic --password=abc", "alembic --password=***"),
+    ],
+)
+def test_a_password_is_hidden_and_the_rest_is_shown(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "http://127.0.0.1:8000/path?page=1",
+        "postgresql://me@h:5432/db",
+        "me@example.com",
+        "postgresql://{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}/{postgres.database}",
+        "https://h/?token={process.token}&x=1",
+        "postgresql://[::1]:5432/db",
+        "alembic -x name=value upgrade head",
+    ],
+)
+def test_what_holds_no_secret_is_shown_as_it_is(text: str) -> None:
+    assert masked(text) == text
+
+
+@given(password=passwords)
+def test_no_password_of_a_url_is_shown_however_it_is_written(password: str) -> None:
+    shown = masked(f"postgresql://user:{password}@host/db")
+    assert shown.startswith(f"postgresql://user:{MASK}")
+    assert "Zz" not in shown
+    assert "zZ" not in shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OAUTH",
+        "GITHUB_OAUTH_APP",
+        "AUTH_HEADER",
+        "AUTHORIZATION",
+        "BASIC_AUTH",
+        "DB_PASS",
+        "DBPASS",
+        "PGPASSWORD",
+        "GPG_PASSPHRASE",
+        "FTP_PWD",
+        "CSRF_TOKENS",
+        "CLIENT_SECRET_V2",
+        "SECRET_KEY_BASE",
+        "SIGNING_KEY",
+        "API_KEY_LIVE",
+        "STRIPE_KEYS",
+        "AWS_SECRET_ACCESS_KEY",
+        "GOOGLE_CREDENTIALS",
+        "variables.oauth",
+    ],
+)
+def test_a_secret_name_hides_the_whole_value(name: str) -> None:
+    assert masked("plain words", name) == MASK
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PUBLIC_KEY_ID",
+        "PUBLIC_KEY",
+        "publicKey",
+        "STRIPE_PUBLISHABLE_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "PRIVATE_KEY_ID",
+        "KEYBOARD",
+        "AUTHOR",
+        "AUTHORITY",
+        "GIT_AUTHOR_NAME",
+        "PASSTHROUGH",
+        "token.kind",
+    ],
+)
+def test_a_harmless_name_hides_nothing(name: str) -> None:
+    assert not secret(name)
+    assert masked("plain words", name) == "plain words"
+
+
+def test_a_placeholder_under_a_secret_name_is_shown() -> None:
+    assert masked("{postgres.password}", "PGPASSWORD") == "{postgres.password}"
