@@ -32,6 +32,10 @@ words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
             Address("db", 5432, "me", "p@/w", {"sslmode": "require", "dbname": "app"}),
         ),
         ("postgresql+asyncpg://db", Address("db", 5432, "postgres")),
+        (
+            "postgresql://db:5432/app?user=me@corp",
+            Address("db", 5432, "postgres", "", {"user": "me@corp", "dbname": "app"}),
+        ),
         ("postgresql://[::1]:5433/", Address("::1", 5433, "postgres")),
         ("postgresql:///app?host=/run/postgresql", Address("/run/postgresql", 5432, "postgres", "", {"dbname": "app"})),
     ],
@@ -49,12 +53,28 @@ def test_an_external_url_is_parsed(url: str, address: Address) -> None:
         "postgresql://me:s3cret@",
         "postgresql://me:s3cret@a,b/app",
         "postgresql://me:s3cret@db:port/app",
+        "postgresql://me:s3cret/w@db/app",
+        "postgresql://me:s3cret?w@db/app",
+        "postgresql://me:s3cret#w@db/app",
+        "postgresql://me:12/s3cret@db/app",
+        "postgresql://me:12?s3cret@db/app",
+        "postgresql://me:12#s3cret@db/app",
+        "postgresql://me:[s3cret@db/app",
+        "postgresql://me:s3cret\u2100@db/app",
     ],
 )
 def test_a_bad_url_is_refused_without_showing_its_password(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         SERVICE.external(url)
     assert "s3cret" not in f"{caught.value.message}{caught.value.cause}{caught.value.hint}"
+    assert caught.value.__cause__ is None
+
+
+def test_a_slash_in_a_password_is_told_without_quoting_it() -> None:
+    with pytest.raises(UsageError) as caught:
+        SERVICE.external("postgresql://u:p%40ss/w@h/db")
+    assert "%2F" in caught.value.cause
+    assert "p%40ss" not in caught.value.cause
 
 
 @given(user=words, password=words, database=words)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import SplitResult
 
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
@@ -15,6 +16,7 @@ from envctl.settings import setting
 PORT = 5432
 OURS = frozenset({"listen_addresses", "port", "unix_socket_directories", "data_directory", "hba_file", "config_file"})
 """Server settings that envctl needs for itself: the server stays on loopback and asks for passwords."""
+_NO_PORT = "its port is not a number (is a / or @ in the password written as %2F or %40?)"
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?")
 
 
@@ -129,8 +131,11 @@ class Postgres:
         try:
             parts = urlsplit(url)
             port = parts.port or PORT
-        except ValueError as error:
-            raise _bad_url(str(error)) from error
+        except ValueError:
+            # What the library says of it quotes the password, so its error is not passed on.
+            raise _bad_url(_NO_PORT) from None
+        if ":" in parts.netloc and "@" not in parts.netloc and _cut_off(parts):
+            raise _bad_url(_NO_PORT)
         options = dict(parse_qsl(parts.query))
         host = parts.hostname or options.pop("host", "")
         if parts.scheme.partition("+")[0] not in ("postgres", "postgresql"):
@@ -198,6 +203,11 @@ def data_folder(image: str) -> str:
 def _reachable(host: str) -> str:
     """An address to connect to, where a port is published on all of them."""
     return "127.0.0.1" if host in ("", "0.0.0.0", "::", "[::]") else host  # noqa: S104
+
+
+def _cut_off(parts: SplitResult) -> bool:
+    """Whether an `@` stands where only a password with a character that ends the host can have brought it."""
+    return any("@" in text for text in (parts.path, parts.fragment, parts.query.partition("=")[0]))
 
 
 def _bad_url(cause: str) -> UsageError:
