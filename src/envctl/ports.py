@@ -87,7 +87,7 @@ def _choose(key: str, booked: dict[str, int], preferred: int) -> int:
     raise EnvctlError(
         f"no port between {FIRST} and {LAST} is free",
         cause=f"{len(booked)} are booked in {_path()}",
-        hint="envctl clean gives up the bookings of checkouts that are gone",
+        hint="stop what listens there, or remove that file while nothing of envctl runs: ports are then booked anew",
         code="no_port",
     )
 

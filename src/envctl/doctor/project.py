@@ -128,7 +128,7 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
             "leftovers",
             "warning",
             f"{len(gone)} checkouts are gone and their resources may not be: {', '.join(gone[:SHOWN])}{more}",
-            "envctl clean --dry-run shows what can go",
+            "remove by hand what you know to be yours, with DROP DATABASE for a database",
         )
     else:
         yield Finding("leftovers", "ok", "no checkout on record is gone")

@@ -132,7 +132,8 @@ def write(connection: Connection, kind: Kind, name: str, owner: Owner) -> None:
 def mine(resource: Resource, found: Owner | None) -> Owner:
     """The record on the server, if it is the one that the resource was seen with. Anything else is left alone."""
     if found is None or not same_record(found, resource.owner):
-        hint = "look at it with `envctl leaks`; remove it by hand if you know that it is yours"
+        statement = f'DROP {resource.kind.upper()} "{resource.name}"'
+        hint = f"remove it by hand if you know that it is yours: {statement}"
         raise not_ours(f"the {resource.kind} {resource.name!r}", found, hint=hint)
     return found
 
