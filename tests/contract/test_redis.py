@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socketserver
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import redis
 from hands import redis_client
 from service_ground import Ground, Servers, serving
 
-from envctl.errors import ConfigError, EnvctlError
+from envctl.errors import ConfigError, EnvctlError, UnavailableError
 from envctl.model import Access, Address, Observed
 from envctl.services.redis import SERVICE, Settings
 from envctl.services.redis.registry import HASH, literal
@@ -256,14 +258,126 @@ def test_the_url_of_an_external_server_is_understood() -> None:
     assert SERVICE.external("rediss://cache") == Address("cache", 6379, options={"secure": "true"})
 
 
-@pytest.mark.parametrize("url", ["http://x", "redis://", "redis://u:topsecret@h/not-a-number"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x",
+        "redis://",
+        "redis://u:topsecret@h/not-a-number",
+        "redis://u:topsecret@h/²",
+        "redis://u:topsecret@[::1/0",
+        "redis://u:topsecret@host:port/0",
+        "redis://u:topsecret@host:99999/0",
+        "redis://u:topsecret/more@host:6379/0",
+        "redis://u:1/topsecret@host:6379/0",
+        "redis://u:1?topsecret@host:6379/0",
+        "redis://u:1#topsecret@host:6379/0",
+    ],
+)
 def test_a_url_that_cannot_be_read_is_told_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError) as refused:
         SERVICE.external(url)
     assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
+    assert refused.value.__context__ is None
 
 
 def test_a_login_of_one_s_own_is_told_without_a_client(ground: Ground) -> None:
     access = made(ground, "one")
     assert SERVICE.opens(ground.address, ground.claim("one"), access) == (access.values["user"] != ground.address.user)
     assert not SERVICE.opens(ground.address, ground.claim("two"), access)
+
+
+def test_a_registry_that_was_lost_gives_no_number_that_a_login_still_opens(tmp_path: Path, servers: Servers) -> None:
+    with serving(servers.engine, "redis", Settings(), tmp_path) as address:
+        ground = Ground(SERVICE, Settings(), address, "lost", tmp_path)
+        mine, prefixed = made(ground, "mine"), made(ground, "prefixed", PREFIX)
+        assert SERVICE.opens(address, ground.claim("mine"), mine)
+        assert SERVICE.opens(address, ground.claim("prefixed"), prefixed)
+        with closing(redis.Redis(address.host, address.port, password=address.password)) as admin:
+            admin.flushall()
+        assert not SERVICE.opens(address, ground.claim("mine"), mine)
+        assert not SERVICE.opens(address, ground.claim("prefixed"), prefixed)
+        theirs = made(ground, "theirs")
+        with redis_client(mine.values) as client, pytest.raises(redis.ResponseError, match=r"(?i)permission"):
+            client.select(int(theirs.values["number"]))
+        again = made(ground, "mine")
+        assert again.values["number"] == mine.values["number"] != theirs.values["number"]
+        assert SERVICE.opens(address, ground.claim("mine"), again)
+        assert SERVICE.opens(address, ground.claim("theirs"), theirs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"namespace":"a"', '"namespace":"b"'), ("number:", "number:1"), ('"envctl":1', '"envctl":99'), ("number:", "")],
+)
+def test_a_number_that_the_registry_gives_to_another_does_not_open(
+    ground: Ground, admin: Any, old: str, new: str
+) -> None:
+    access, claim = made(ground, "a"), ground.claim("a")
+    text = str(admin.hget(HASH, claim.identity))
+    assert old in text
+    assert SERVICE.opens(ground.address, claim, access)
+    admin.hset(HASH, claim.identity, text.replace(old, new))
+    assert not SERVICE.opens(ground.address, claim, access)
+    admin.hset(HASH, claim.identity, text)
+
+
+def test_an_external_server_with_a_home_of_its_own_opens(ground: Ground) -> None:
+    address = replace(ground.address, user="default", options={"number": "4242"})
+    access = SERVICE.create(address, Settings(), ground.claim("a"))
+    try:
+        assert SERVICE.opens(address, ground.claim("a"), access)
+        assert not SERVICE.opens(ground.address, ground.claim("a"), access)
+        assert not SERVICE.opens(replace(address, password="wrong"), ground.claim("a"), access)
+    finally:
+        SERVICE.drop(address, access.resources[0])
+
+
+@contextmanager
+def answering(*answers: bytes) -> Iterator[Address]:
+    """A program that is no Redis: to whatever it hears, it says the next of these, and the last one ever after."""
+
+    class Foreign(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            rest = list(answers)
+            while self.request.recv(65536):
+                self.request.sendall(rest.pop(0) if len(rest) > 1 else rest[0])
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Foreign) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield Address("127.0.0.1", server.server_address[1], password="topsecret")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",),
+        (b"\xff\xfe\xfd\r\n" * 9,),
+        (b"+\xff\xfe\r\n" * 9,),
+        (b":abc\r\n" * 9,),
+        (b"$abc\r\n" * 9,),
+        (b":1\r\n" * 9,),
+        (b"$-1\r\n" * 9,),
+        (b"*1\r\n:1\r\n" * 9,),
+        (b"+OK\r\n" * 9,),
+        (b"+OK\r\n", b"+OK\r\n+OK\r\n", b"+PONG\r\n"),
+        (b"+OK\r\n", b"+OK\r\n+OK\r\n", b"+PONG\r\n", b":1\r\n"),
+        (b"+OK\r\n", b"+OK\r\n+OK\r\n", b"+PONG\r\n", b"*1\r\n:1\r\n"),
+        (b"-ERR unknown command 'AUTH', with args beginning with: 'topsecret'\r\n" * 9,),
+        (b"-WRONGPASS topsecret\r\n" * 9,),
+    ],
+    ids=lambda answers: repr(answers[-1][:12]),
+)
+def test_what_is_no_redis_is_told_in_one_error_without_the_password(ground: Ground, answers: tuple[bytes, ...]) -> None:
+    access = made(ground, "a")
+    with answering(*answers) as address:
+        with pytest.raises(EnvctlError) as refused:
+            SERVICE.check(address)
+        assert isinstance(refused.value, UnavailableError) or refused.value.code == "password"
+        assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
+        assert not SERVICE.opens(address, ground.claim("a"), access)

@@ -438,11 +438,24 @@ def test_the_url_of_an_external_server_is_understood() -> None:
     assert SERVICE.external("http://key:secret@127.0.0.1:9000/") == Address("127.0.0.1", 9000, "key", "secret")
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "http://", "http://key:topsecret@host/a/path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket",
+        "http://",
+        "http://key:topsecret@host/a/path",
+        "http://key:topsecret@[::1",
+        "http://key:topsecret@host:port",
+        "http://key:topsecret/more@host:9000",
+        "http://key:1?topsecret@host:9000",
+        "http://key:1#topsecret@host:9000",
+    ],
+)
 def test_a_url_that_cannot_be_read_is_told_without_its_secret(url: str) -> None:
     with pytest.raises(ConfigError) as refused:
         SERVICE.external(url)
     assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
+    assert refused.value.__context__ is None
 
 
 MINIO = Settings(buckets=("statements", "exports"), image="minio/minio:latest")
@@ -491,3 +504,51 @@ def test_a_key_of_one_s_own_is_told_without_a_client(ground: Ground) -> None:
     assert SERVICE.opens(ground.address, ground.claim("one"), access) == scoped
     made(ground, "two")
     assert not SERVICE.opens(ground.address, ground.claim("two"), access)
+
+
+def test_a_bucket_that_a_stranger_made_anew_does_not_open(ground: Ground, admin: Any) -> None:
+    access, claim = made(ground, "a"), ground.claim("a")
+    bucket = access.values["bucket"]
+    assert SERVICE.opens(ground.address, claim, access)
+    admin.remove_bucket(bucket)
+    admin.make_bucket(bucket)
+    put(admin, bucket, "k", b"a stranger's")
+    assert not SERVICE.opens(ground.address, claim, access)
+    with pytest.raises(EnvctlError, match="left alone"):
+        SERVICE.create(ground.address, ground.settings, claim)
+    assert admin.get_object(bucket, "k").data == b"a stranger's"
+
+
+def test_a_bucket_that_bears_the_record_of_another_does_not_open(ground: Ground, admin: Any) -> None:
+    mine, theirs, claim = made(ground, "mine"), made(ground, "theirs"), ground.claim("mine")
+    bucket = mine.values["bucket"]
+    own, other = (admin.get_bucket_tags(access.values["bucket"]) for access in (mine, theirs))
+    identity = Tags.new_bucket_tags()
+    identity.update({**own, "envctl.identity": other["envctl.identity"]})
+    for lie in (other, identity):
+        admin.set_bucket_tags(bucket, lie)
+        assert not SERVICE.opens(ground.address, claim, mine)
+    own["cost-centre"] = "a+b=4711"
+    admin.set_bucket_tags(bucket, own)
+    assert SERVICE.opens(ground.address, claim, mine)
+
+
+def test_opening_needs_no_client(ground: Ground) -> None:
+    import pickle
+
+    access = made(ground, "a")
+    asked = """
+import pickle, sys
+from envctl import services
+address, claim, access = pickle.load(sys.stdin.buffer)
+assert services.get("s3").opens(address, claim, access)
+assert not {"minio", "urllib3"} & set(sys.modules)
+"""
+    command = Command((sys.executable, "-c", asked), env={"PYTHONPATH": os.pathsep.join(sys.path)})
+    with tempfile.TemporaryFile() as script, tempfile.TemporaryFile() as said:
+        pickle.dump((ground.address, ground.claim("a"), access), script)
+        script.seek(0)
+        process = shell.spawn(command, log=said, stdin=script)
+        code = process.wait()
+        said.seek(0)
+        assert code == 0, said.read().decode()

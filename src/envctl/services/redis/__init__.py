@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services.base import not_ours, same_claimant, same_record
+from envctl.services.redis import wire
 from envctl.settings import setting
 
 COMMON = ("+@all", "-@admin", "-@dangerous", "+info", "+keys", "+restore", "-move", "-swapdb")
@@ -77,9 +78,7 @@ class Redis:
 
     def check(self, address: Address) -> str:
         """One INFO with the administrator's password."""
-        with connected(address) as client:
-            facts = client.info("server")
-        return str(facts.get("valkey_version") or facts["redis_version"])
+        return wire.version(address)
 
     def logical_names(self, settings: Settings) -> tuple[tuple[str, str], ...]:
         """None: a claim's identity is its name here."""
@@ -97,7 +96,7 @@ class Redis:
         """Allot a number (or the one allotted before), then let the claim's login into that one only."""
         from envctl.services.redis import registry
 
-        with connected(address) as client:
+        with wire.connected(address) as client:
             entry, created = registry.allot(client, settings.isolation, claim)
             if entry is None:
                 raise _exhausted(address, claim.identity)
@@ -108,19 +107,21 @@ class Redis:
         return Access((_resource(entry),), _values(address, entry, user, password), created)
 
     def opens(self, address: Address, claim: Claim, access: Access) -> bool:
-        """Whether the claim's own login enters the number: it goes before the number is given to anybody else."""
-        from envctl.services.redis import server
+        """Whether the claim's own login enters the number, and the registry still says that it is this claim's."""
+        from envctl.services.redis import registry
 
-        values = access.values
-        return values["user"] == claim.identity and server.enters(
-            address, values["user"], values["password"], values["number"]
-        )
+        user, password, number = (access.values[part] for part in ("user", "password", "number"))
+        if user != claim.identity:
+            return False
+        text = wire.entered(address, user, password, number, registry.HASH, claim.identity)
+        entry = registry.parse(claim.identity, text or "")
+        return str(entry.number) == number and same_claimant(entry.owner, claim.owner)
 
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """Swap the record for one with these notes, if it is still the one that the caller saw."""
         from envctl.services.redis import registry
 
-        with connected(address) as client:
+        with wire.connected(address) as client:
             entry = _entry_of(client, resource)
             if entry is None or entry.owner is None:
                 raise not_ours(f"redis database {resource.name}", None)
@@ -131,7 +132,7 @@ class Redis:
         """The login goes first, so that nobody writes; then, in one step, the data and the record that names them."""
         from envctl.services.redis import registry
 
-        with connected(address) as client:
+        with wire.connected(address) as client:
             entry = _entry_of(client, resource)
             if entry is None:
                 return
@@ -146,45 +147,12 @@ class Redis:
         """Every allotted number of the project, and those whose record cannot be read."""
         from envctl.services.redis import registry
 
-        with connected(address) as client:
+        with wire.connected(address) as client:
             entries = registry.entries(client)
         return [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
 
 
 SERVICE = Redis()
-
-
-@contextmanager
-def connected(address: Address) -> Iterator[Any]:
-    """An administrator's connection; a server that does not answer is told in one error."""
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    client = redis.Redis(
-        host=address.host,
-        port=address.port,
-        username=address.user or None,
-        password=address.password or None,
-        db=int(address.options.get("number", "0")),
-        ssl=address.options.get("secure") == "true",
-        decode_responses=True,
-        socket_connect_timeout=3,
-        socket_timeout=30,
-        retry=Retry(NoBackoff(), 0),
-    )
-    try:
-        with client:
-            yield client
-    except redis.AuthenticationError as error:
-        raise EnvctlError(
-            f"redis at {address.host}:{address.port} does not take envctl's password",
-            cause=str(error),
-            hint="its data was made with another password: give that one, or remove the data and start again",
-            code="password",
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise UnavailableError(f"redis at {address.host}:{address.port} does not answer", cause=str(error)) from error
 
 
 def _response_error() -> type[Exception]:
@@ -275,6 +243,6 @@ def _exhausted(address: Address, identity: str) -> EnvctlError:
     return EnvctlError(
         f"there is no free redis database for {identity}",
         cause=f"every number of {address.host}:{address.port} is allotted or holds somebody else's data",
-        hint='run `envctl clean`, raise `databases` in [services.redis], or set isolation = "prefix" there',
+        hint='raise `databases` in [services.redis], or set isolation = "prefix" there',
         code="exhausted",
     )

@@ -18,6 +18,7 @@ if found then return {0, found} end
 local home, number = tonumber(ARGV[4]), tonumber(ARGV[4])
 if ARGV[2] == 'number' then
   local taken = {}
+  for one in string.gmatch(ARGV[5], '%d+') do taken[tonumber(one)] = true end
   for _, entry in ipairs(redis.call('HVALS', KEYS[1])) do
     local one = string.match(entry, '^number:(%d+) ')
     if one then taken[tonumber(one)] = true end
@@ -37,7 +38,7 @@ local entry = ARGV[2] .. ':' .. number .. ' ' .. ARGV[3]
 redis.call('HSET', KEYS[1], ARGV[1], entry)
 return {1, entry}
 """
-"""Idempotent. The lowest number that is neither allotted nor holds a key; a stranger's data is stepped over."""
+"""Idempotent. The lowest number that nobody was allotted, no login is bound to and no key is in."""
 
 RELEASE = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
@@ -76,7 +77,8 @@ class Entry:
 def allot(client: Any, kind: Literal["number", "prefix"], claim: Claim) -> tuple[Entry | None, bool]:
     """The claim's entry and whether it is new; None when the numbers have run out."""
     record = owners.to_text(claim.owner)
-    made, text = client.eval(ALLOT, 1, HASH, claim.identity, kind, record, _home(client))
+    bound = " ".join(str(number) for number in sorted(_bound(client, but=claim.identity)))
+    made, text = client.eval(ALLOT, 1, HASH, claim.identity, kind, record, _home(client), bound)
     return (None if made < 0 else parse(claim.identity, text)), made == 1
 
 
@@ -114,6 +116,18 @@ def parse(identity: str, text: str) -> Entry:
 def literal(text: str) -> str:
     """The text as a pattern that matches nothing else."""
     return re.sub(r"([*?\[\]\\^-])", r"\\\1", text)
+
+
+def _bound(client: Any, *, but: str) -> set[int]:
+    """The numbers that other logins are bound to: these still open them when the registry itself was lost."""
+    import redis
+
+    try:
+        lines = [line.split() for line in client.execute_command("ACL", "LIST")]
+    except redis.ResponseError:
+        return set()
+    rules = [rule.strip("()") for _, name, *rules in lines if name != but for rule in rules]
+    return {int(number) for rule in rules if rule.startswith("db=") for number in re.findall(r"\d+", rule)}
 
 
 def _home(client: Any) -> int:

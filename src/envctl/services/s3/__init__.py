@@ -113,11 +113,14 @@ class S3:
         return Access(tuple(resource for resource, _ in made), values, any(created for _, created in made))
 
     def opens(self, address: Address, claim: Claim, access: Access) -> bool:
-        """Whether the claim's own key still sees every bucket."""
-        from envctl.services.s3 import wire
+        """Whether the claim's own key still sees every bucket, and each still bears the claim's record in its tags."""
+        from envctl.services.s3 import buckets, wire
 
         key, secret = access.values["access_key"], access.values["secret_key"]
-        return key != address.user and all(wire.sees(address, key, secret, one) for one in claim.names.values())
+        if key == address.user or not all(wire.sees(address, key, secret, one) for one in claim.names.values()):
+            return False
+        found = [buckets.recognised(wire.tags(address, one)) for one in claim.names.values()]
+        return all(same_claimant(one.owner, claim.owner) and one.identity == claim.identity for one in found)
 
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """All tags are replaced in one request, the foreign ones by themselves."""

@@ -7,7 +7,6 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -49,6 +48,11 @@ def read(client: Any, bucket: str) -> Record | None:
         if error.code == NO_BUCKET:
             return None
         raise
+    return recognised(tags)
+
+
+def recognised(tags: Mapping[str, str]) -> Record:
+    """The record that these tags hold."""
     pieces = [tags[f"{TAG}.{number}"] for number in range(PIECES) if f"{TAG}.{number}" in tags]
     foreign = {name: value for name, value in tags.items() if not name.startswith(f"{TAG}.")}
     return Record(_unpack("".join(pieces)), tags.get(f"{TAG}.identity", ""), bool(pieces), foreign)
@@ -89,6 +93,8 @@ def make(client: Any, bucket: str) -> bool:
 
 def recorded(client: Any) -> dict[str, Record]:
     """Every bucket that bears a record of ours, readable or not; asked side by side, for they may be many."""
+    from concurrent.futures import ThreadPoolExecutor
+
     names = sorted(bucket.name for bucket in client.list_buckets())
     with ThreadPoolExecutor(8) as pool:
         found = zip(names, pool.map(partial(read, client), names), strict=True)

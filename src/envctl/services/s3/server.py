@@ -95,15 +95,30 @@ def adopt(seen: Observed) -> Address | None:
 
 def external(url: str) -> Address:
     """Without a port the scheme's own; the region only matters to servers that check it."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise ConfigError("the address of s3 cannot be read", hint="write https://KEY:SECRET@HOST:PORT?region=REGION")
+    if (address := _read(url)) is None:
+        raise ConfigError(
+            "the address of s3 cannot be read",
+            hint="write https://KEY:SECRET@HOST:PORT?region=REGION, with %2F for a / in the secret and so on",
+        )
+    return address
+
+
+def _read(url: str) -> Address | None:
+    """None where it is malformed. What Python says of such a URL quotes it, so nobody may hear it."""
+    try:
+        parts = urlsplit(url)
+        host, number = parts.hostname, parts.port
+    except ValueError:
+        return None
+    torn = parts.path.strip("/") or "@" in parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not host or torn:
+        return None
     secure = parts.scheme == "https"
     options = {name: values[-1] for name, values in parse_qs(parts.query).items() if name == "region"}
     if secure:
         options["secure"] = "true"
-    port = parts.port or (443 if secure else 80)
-    return Address(parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""), options)
+    port = number or (443 if secure else 80)
+    return Address(host, port, unquote(parts.username or ""), unquote(parts.password or ""), options)
 
 
 def _environment(address: Address) -> dict[str, str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,6 +18,9 @@ from envctl.errors import UnavailableError
 from envctl.model import Address
 
 FORM = "application/x-www-form-urlencoded"
+PAIR = re.compile(r"<Key>([^<]*)</Key>\s*<Value>([^<]*)</Value>")
+LONGEST = 1 << 20
+"""Bytes of one plain answer; the tags of a bucket are far fewer."""
 
 
 def endpoint(address: Address) -> str:
@@ -109,19 +114,33 @@ def signed(
 
 
 def sees(address: Address, key: str, secret: str, bucket: str) -> bool:
-    """Whether that key sees that bucket, asked in one plain request; a client costs a tenth of a second."""
+    """Whether that key sees that bucket."""
+    return _plain(address, Request("HEAD", f"/{bucket}"), key, secret) is not None
+
+
+def tags(address: Address, bucket: str) -> dict[str, str]:
+    """The bucket's tags as the administrator sees them; none where the server has no tags or does not answer."""
+    text = _plain(address, Request("GET", f"/{bucket}", "tagging="), address.user, address.password) or ""
+    return {unescape(name): unescape(value) for name, value in PAIR.findall(text)}
+
+
+def _plain(address: Address, request: Request, key: str, secret: str) -> str | None:
+    """The text of a good answer to one plain request, else None; a client costs a tenth of a second."""
     if not endpoint(address).startswith("http:"):
-        return False
-    request = Request("HEAD", f"/{bucket}")
+        return None
     lines = [f"{name}: {value}" for name, value in _headers(address, request, key, secret).items()]
-    text = "\r\n".join((f"{request.method} {request.path} HTTP/1.1", *lines, "connection: close", "", ""))
+    target = request.path + (f"?{request.search}" if request.search else "")
+    # Version 1.0, because its answers come in one piece and end with the connection.
+    text = "\r\n".join((f"{request.method} {target} HTTP/1.0", *lines, "", ""))
     try:
         with socket.create_connection((address.host, address.port), timeout=5) as connection:
             connection.sendall(text.encode())
-            with connection.makefile("rb") as answer:
-                return answer.readline().split()[1:2] == [b"200"]
+            with connection.makefile("rb") as stream:
+                answer = stream.read(LONGEST).decode(errors="replace")
     except OSError:
-        return False
+        return None
+    head, _, body = answer.partition("\r\n\r\n")
+    return body if head.split()[1:2] == ["200"] else None
 
 
 def unreachable(address: Address, cause: str) -> UnavailableError:
