@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import queue
-import shlex
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +43,11 @@ def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: 
 
 
 def current(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
-    """The sandbox that `up` made; not available where nobody has."""
+    """The sandbox that `up` made, as it is: nothing is migrated. Not available where nobody has made it."""
     running = _running(project, chosen)
     if not any(one.namespace == project.namespace.name for one in leases.holders(chosen.set.home)):
         raise _not_up(project)
-    return sandbox.prepare(project, running, wait=wait, talk=talk)
+    return sandbox.looked_up(sandbox.register(project, wait=wait, talk=talk), running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,17 @@ def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sand
     """A fresh database and fresh buckets for this namespace, and for no other."""
     running = _running(project, chosen)
     project = sandbox.register(project, wait=wait, talk=talk)
-    for resource in _resources(project, running, project.config.services):
-        talk(f"dropping {resource.kind} {resource.name}")
-        services.get(resource.service).drop(running.servers[resource.service].address, resource, sessions="end")
+    for name in project.config.services:
+        with sandbox.alone(project, name, wait=wait, talk=talk):
+            for resource in _given(project, running, name):
+                talk(f"dropping {resource.kind} {resource.name}")
+                services.get(name).drop(running.servers[name].address, resource, sessions="end")
     return sandbox.prepare(project, running, wait=wait, talk=talk)
 
 
 def down(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> bool:
-    """Unpin this namespace; whether its servers were stopped, because nobody else uses them."""
-    leases.unpin(chosen.set.home, project.namespace.name)
+    """Give up this checkout's pins, of whichever branch; whether the servers were stopped, as nobody else uses them."""
+    leases.unpin(chosen.set.home, workspace=str(project.root))
     return leases.stop_unused(chosen.set.home, chosen.engine, wait=wait, talk=talk)
 
 
@@ -120,14 +122,28 @@ def run_command(ready: Sandbox, words: Sequence[str]) -> int:
 
 
 def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *, write: Write, talk: Talk) -> int:
-    """Run the named processes (all where none is named), and beside them the command, if there is one."""
-    chosen = processes(ready, names)
-    if words:
-        chosen.append(Process(Path(words[0]).name, shlex.join(words), Path.cwd(), _environment(ready), None, ""))
-    return run_all(chosen, write=write, talk=talk)
+    """Run the named processes (all where none is named); with a command, once they are ready and until it ends."""
+    chosen = processes(ready, names, talk)
+    if not words:
+        return run_all(chosen, write=write, talk=talk)
+    stop, all_ready = threading.Event(), threading.Event()
+
+    def beside() -> int:
+        try:
+            return run_all(chosen, write=write, talk=talk, stop=stop, ready=all_ready)
+        finally:
+            all_ready.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(beside)
+        try:
+            all_ready.wait()
+            return running.result() if running.done() else run_command(ready, words)
+        finally:
+            stop.set()
 
 
-def processes(ready: Sandbox, names: Sequence[str]) -> list[Process]:
+def processes(ready: Sandbox, names: Sequence[str], talk: Talk) -> list[Process]:
     """The configured processes of those names, each on this namespace's own port, free at this moment."""
     configured = ready.project.config.dev.processes
     for name in names:
@@ -138,9 +154,17 @@ def processes(ready: Sandbox, names: Sequence[str]) -> list[Process]:
         raise UsageError(
             "this project has no processes", hint="add [dev.processes.NAME] to envctl.toml, or give a command after --"
         )
-    keys = {name: sandbox.process_key(ready.project, name) for name in names or configured}
-    taken = {name: configured[name].port or ports.take(key) for name, key in keys.items()}
-    return [_process(ready, name, port) for name, port in taken.items()]
+    return [_process(ready, name, _port(ready.project, name, talk)) for name in names or configured]
+
+
+def _port(project: Project, name: str, talk: Talk) -> int:
+    if fixed := project.config.dev.processes[name].port:
+        return fixed
+    key = sandbox.process_key(project, name)
+    before, now = ports.lookup(key), ports.take(key)
+    if before != now:
+        talk(f"{name}: port {before} is taken, using {now}")
+    return now
 
 
 def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> Iterator[tuple[str, str]]:
@@ -207,6 +231,14 @@ def _not_up(project: Project) -> UnavailableError:
     )
 
 
+def _given(project: Project, running: Running, service: str) -> list[Resource]:
+    """What `up` made of one service: not what the application made for itself, and a login goes with its database."""
+    wanted = sandbox.claim(project, service)
+    names = {wanted.identity, *wanted.names.values()}
+    found = _resources(project, running, [service])
+    return [one for one in found if one.name in names and one.kind != "role"]
+
+
 def _resources(project: Project, running: Running, names: Iterable[str]) -> Iterator[Resource]:
     """What this namespace owns in those services, in the dev environment."""
     for name in names:
@@ -225,7 +257,7 @@ def _process(ready: Sandbox, name: str, port: int) -> Process:
         command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
         cwd=project.root / one.cwd,
         env={**_environment(ready), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
-        port=port,
+        port=port if one.port or one.health or "{port}" in one.command else None,
         health=one.health,
     )
 

@@ -61,13 +61,18 @@ def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, w
     return running
 
 
-def unpin(home: Path, namespace: str, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
-    """Give up a pin; whether there was one. The servers go when their idle time is over."""
-    path = _pins(home) / namespace
-    if not path.exists():
+def unpin(home: Path, namespace: str = "", *, workspace: str = "", wait: float = WAIT, talk: Talk = _silent) -> bool:
+    """Give up the pin of a namespace, or all of a checkout; whether there was one. The servers go in their time."""
+
+    def mine() -> list[Path]:
+        found = held.files(_pins(home))
+        return [one for one in found if one.name == namespace or held.read(one, "pinned").workspace == workspace]
+
+    if not mine():
         return False
     with locked(home, who="dev down", wait=wait, talk=talk):
-        path.unlink(missing_ok=True)
+        for path in mine():
+            path.unlink(missing_ok=True)
         if not _pinned(home):
             idle.watch(home)
     return True
@@ -228,4 +233,5 @@ def _pins(home: Path) -> Path:
 
 
 def _pinned(home: Path) -> list[Path]:
-    return held.files(_pins(home))
+    """The pins that count. One whose checkout is gone can be given up by nobody, and keeps nothing running."""
+    return [path for path in held.files(_pins(home)) if Path(held.read(path, "pinned").workspace).exists()]

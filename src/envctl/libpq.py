@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 SERVICE = "PGSERVICE"
+ENCRYPTED = ("require", "verify-ca", "verify-full")
+"""Without one of these, whoever listens there is sent no password in clear, only proof that we know it."""
 _alone = threading.Lock()
 
 
@@ -18,6 +20,8 @@ def connect(url: str = "", **options: Any) -> Any:
     from psycopg.conninfo import conninfo_to_dict
 
     given: dict[str, Any] = {**conninfo_to_dict(url, **options)}
+    if given.get("sslmode") not in ENCRYPTED:
+        given.setdefault("require_auth", "!password")
     with _without_service():
         return psycopg.connect(autocommit=True, **{**_defaults(given), **given})
 

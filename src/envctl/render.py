@@ -82,9 +82,9 @@ def sandbox_summary(data: Mapping[str, Any]) -> RenderableType:
         _table(("service", "address", "yours"), rows),
     ]
     if data["processes"]:
-        ports = ", ".join(f"{name} {port}" for name, port in data["processes"].items())
-        lines.append(_text(f"ports for processes: {ports}"))
-    lines.append(_text(f'variables: {", ".join(data["variables"])}\n  eval "$(envctl env)"'))
+        lines.append(_text(_ports(data["processes"])))
+    lines.append(_text(f"variables: {', '.join(data['variables'])}"))
+    lines.append(_text('  in this shell: eval "$(envctl env)"'))
     return Group(*lines)
 
 
@@ -99,6 +99,10 @@ def status_screen(data: Mapping[str, Any]) -> RenderableType:
     ]
     for title, table in _status_tables(data):
         parts += [_text(""), table if table.row_count else _text(f"no {title}", "dim")]
+    if data["processes"]:
+        parts += [_text(""), _text(_ports(data["processes"]))]
+    if not any(one["state"] == "running" for one in data["servers"]):
+        parts += [_text(""), _text("the servers are stopped; their data stay: envctl dev up", "bold")]
     return Group(*parts)
 
 
@@ -176,6 +180,10 @@ def size(count: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def _ports(processes: Mapping[str, int]) -> str:
+    return "ports for processes: " + ", ".join(f"{name} {port}" for name, port in processes.items())
 
 
 def ago(since: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ from typing import TypeVar
 
 from envctl import leases, migrations, ports, recall, services, state, variables, workspaces
 from envctl.migrations import Fingerprint, Migration
-from envctl.model import Access, Claim, Owner, Running, Talk
+from envctl.model import Access, Claim, Owner, Resource, Running, Talk
 from envctl.project import Project
 from envctl.servers import Servers
 
 T = TypeVar("T")
 
+APPLIED = "applied"
+"""The note that says which SQL files ran there: each runs once, and again when it has changed."""
+DIGITS = 12
 MIGRATED = "migrated"
 """The note in an owner record that says which migrations a resource has."""
 
@@ -36,8 +40,7 @@ class Sandbox:
     @property
     def processes(self) -> dict[str, int]:
         """The port of each configured process."""
-        configured = self.project.config.dev.processes
-        return {name: one.port or ports.lookup(process_key(self.project, name)) for name, one in configured.items()}
+        return ports_of(self.project)
 
 
 @contextmanager
@@ -74,6 +77,12 @@ def prepare(
     access = create(project, running)
     ready = Sandbox(project, running, access, export(project, access))
     return replace(ready, migrated=_migrate(ready, wait=wait, talk=talk, detail=detail))
+
+
+def looked_up(project: Project, running: Running) -> Sandbox:
+    """The sandbox of a namespace that is there: resources are found again (or made whole), and nothing is migrated."""
+    access = create(project, running)
+    return Sandbox(project, running, access, export(project, access))
 
 
 def create(project: Project, running: Running) -> dict[str, Access]:
@@ -120,7 +129,7 @@ def owner(project: Project, worker: str = "") -> Owner:
         workspace=str(project.root),
         branch=project.namespace.branch,
         host=socket.gethostname(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
         worker=worker,
     )
 
@@ -133,8 +142,7 @@ def export(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
 def values(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
     """All that a variable may refer to."""
     found = {f"{service}.{key}": value for service, one in access.items() for key, value in one.values.items()}
-    for name, process in project.config.dev.processes.items():
-        port = process.port or ports.lookup(process_key(project, name))
+    for name, port in ports_of(project).items():
         found |= {f"process.{name}.port": str(port), f"process.{name}.url": f"http://127.0.0.1:{port}"}
     return found | {
         "project": project.config.project,
@@ -143,6 +151,12 @@ def values(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
         "branch": project.namespace.branch,
         "workspace": str(project.root),
     }
+
+
+def ports_of(project: Project) -> dict[str, int]:
+    """The port of each configured process: the namespace's own, the same on every run."""
+    configured = project.config.dev.processes
+    return {name: one.port or ports.lookup(process_key(project, name)) for name, one in configured.items()}
 
 
 def process_key(project: Project, process: str) -> str:
@@ -161,7 +175,7 @@ def _migrate(ready: Sandbox, *, wait: float, talk: Talk, detail: Talk) -> tuple[
         for warning in now.warnings:
             talk(f"warning: {warning}")
         if migrations.needed(now, _noted(ready.access[name])):
-            with _alone(project, name, wait, talk):
+            with alone(project, name, wait=wait, talk=talk):
                 ran += [name] if _migrated(ready, name, migration, now, talk, detail) else []
     return tuple(ran)
 
@@ -173,6 +187,13 @@ def _migrated(ready: Sandbox, name: str, migration: Migration, now: Fingerprint,
     access = service.create(address, project.config.services[name], claim(project, name))
     if not migrations.needed(now, _noted(access)):
         return False
+    resource = access.resources[0]
+    applied = _applied(resource)
+
+    def ran(name: str) -> None:
+        applied[name] = now.files[name][:DIGITS]
+        service.note(address, resource, {APPLIED: json.dumps(applied)})
+
     migrations.run(
         migration.steps,
         root=project.root,
@@ -180,15 +201,23 @@ def _migrated(ready: Sandbox, name: str, migration: Migration, now: Fingerprint,
         connect=access.values,
         talk=talk,
         output=detail,
+        applied={name for name, digest in applied.items() if now.files.get(name, "")[:DIGITS] == digest},
+        ran=ran,
     )
-    service.note(address, access.resources[0], {MIGRATED: now.digest})
+    service.note(address, resource, {**({APPLIED: json.dumps(applied)} if applied else {}), MIGRATED: now.digest})
     return True
 
 
-def _alone(project: Project, service: str, wait: float, talk: Talk) -> AbstractContextManager[None]:
-    """The lock under which one namespace's data of one service are migrated."""
+def alone(project: Project, service: str, *, wait: float, talk: Talk) -> AbstractContextManager[None]:
+    """The lock under which one namespace's data of one service are migrated, or dropped."""
     lock = project.home / "locks" / f"{project.names.identity(project.environment)}.{service}.lock"
-    return state.locked(lock, what=f"the migrations of {project.namespace.name}", wait=wait, talk=talk)
+    return state.locked(lock, what=f"{service} of {project.namespace.name}", wait=wait, talk=talk)
+
+
+def _applied(resource: Resource) -> dict[str, str]:
+    """The SQL files that ran there, each with the digest of what it was then."""
+    notes = resource.owner.notes if resource.owner else {}
+    return dict(json.loads(notes.get(APPLIED, "{}")))
 
 
 def _noted(access: Access) -> str | None:

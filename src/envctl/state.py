@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -33,15 +34,28 @@ def root() -> Path:
 
 
 def folder(path: Path) -> Path:
-    """Make a private folder (0700), and its parents."""
+    """Make a private folder (0700), and its parents; one that others could change is refused."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (*reversed(path.parents), path):
+            if not one.exists():
+                one.mkdir(mode=0o700, exist_ok=True)
+                one.chmod(0o700)  # whatever the umask is
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        found = path.stat()
     except OSError as error:
         raise unwritable(path, error) from error
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise EnvctlError(
+            f"the state folder is not private: {path}",
+            cause="others may write to it" if found.st_uid == os.geteuid() else "it belongs to another user",
+            hint=f"chmod 700 {path}, or set ENVCTL_STATE_DIR to a folder of your own",
+            code="state_not_private",
+        )
     return path
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read(path: Path, *, hint: str = "") -> dict[str, Any] | None:
     """A state file's content; None if there is none. A truncated or newer one is an error that says so."""
     try:
         content = json.loads(path.read_text())
@@ -51,7 +65,7 @@ def read(path: Path) -> dict[str, Any] | None:
         raise EnvctlError(
             f"the state file {path} cannot be read",
             cause=str(error),
-            hint=f"remove it if nothing of yours runs: rm {path}",
+            hint=hint or f"remove it if nothing of yours runs: rm {path}",
             code="state_broken",
         ) from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
@@ -72,6 +86,8 @@ def write(path: Path, content: dict[str, Any]) -> None:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump({"version": VERSION, **content}, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())  # a file of no length after a power cut would be nobody's record
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
@@ -103,7 +119,7 @@ def locked(
         raise unwritable(path, error) from error
     try:
         with suppress(OSError):  # Only a word to those who wait.
-            note.write_text(f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
+            _note(note, f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
         yield
     finally:
         lock.release()
@@ -187,6 +203,12 @@ def unwritable(path: Path, error: OSError) -> EnvctlError:
         hint="free some space or set ENVCTL_STATE_DIR to a folder that you own",
         code="state_unwritable",
     )
+
+
+def _note(path: Path, text: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+        file.write(text)
 
 
 def _held_by(who: str) -> str:

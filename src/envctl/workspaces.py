@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import state
-from envctl.errors import UsageError
+from envctl.errors import EnvctlError, UsageError
 from envctl.model import Namespace, Talk
+
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +98,34 @@ def secret(project: str, identity: str) -> str:
 
 def _key(project: str) -> bytes:
     path = state.folder(home(project)) / "key"
+    if not path.exists():
+        _make_key(path)
     try:
         key = bytes.fromhex(path.read_text())
-    except FileNotFoundError:
-        fresh = path.with_name(f".key.{os.urandom(4).hex()}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(os.urandom(32).hex())
-        try:
-            path.hardlink_to(fresh)  # never replaces: the first of two racers wins and both read it
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-        key = bytes.fromhex(path.read_text())
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise EnvctlError(
+            f"the key of {project} is damaged: {path}",
+            hint="restore it if you can; without it `rm` it, and every checkout's next `dev up` sets new passwords",
+            code="state_broken",
+        )
     return key
+
+
+def _make_key(path: Path) -> None:
+    fresh = path.with_name(f".key.{os.urandom(4).hex()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(os.urandom(KEY_BYTES).hex())
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(fresh)  # never replaces: the first of two racers wins and both read it
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
 
 
 def _file(project: str, namespace: str) -> Path:

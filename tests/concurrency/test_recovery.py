@@ -272,7 +272,7 @@ def test_a_wait_for_the_lock_that_is_too_long_names_who_has_it(crew: Crew, tmp_p
     until(lambda: reached(shut))
     said = crew.start(wait=0.5).said()
     assert said["error"] == "lock_timeout"
-    assert f"`toy` of ns0 in /w, process {first.process.pid}" in said["message"]
+    assert f"`toy` of ns0 in /, process {first.process.pid}" in said["message"]
     shut.unlink()
     assert first.said()["toy"]
 

@@ -136,7 +136,7 @@ def main(action: str, home: str, namespace: str, options: str) -> None:
     wait = chosen.pop("wait", 30)
     servers = toy_set(Path(home), toys=toys, **chosen)
     engine = engines.get("embedded")
-    common: dict[str, Any] = {"namespace": namespace, "workspace": "/w", "wait": wait, "talk": talk}
+    common: dict[str, Any] = {"namespace": namespace, "workspace": "/", "wait": wait, "talk": talk}
     try:
         if action == "pin":
             running = leases.pin(servers, engine, **common)

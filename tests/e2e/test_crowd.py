@@ -102,3 +102,83 @@ def wait_for(log: Path, text: str, running: subprocess.Popen[bytes]) -> None:
     while text not in log.read_text():
         assert running.poll() is None, log.read_text()
         time.sleep(0.05)
+
+
+def test_a_namespace_of_another_checkout_is_neither_read_nor_migrated_nor_given_up(
+    envctl: Envctl, checkout: Callable[[str], Path]
+) -> None:
+    mine, theirs = checkout("mine"), checkout("theirs")
+    (theirs / "db" / "1.sql").write_text("DROP TABLE IF EXISTS note; CREATE TABLE theirs ();")
+    shared = {"BRANCH_NAME": "shared"}
+    envctl("dev", "up", cwd=mine, code=0, **shared)
+    for words in (("dev", "up"), ("env",), ("dev", "psql", "--", "-c", "SELECT 1"), ("dev", "reset", "--yes")):
+        assert "belongs to another checkout" in envctl(*words, cwd=theirs, code=2, **shared).err
+    envctl("dev", "down", cwd=theirs, code=0, **shared)
+    assert envctl("dev", "status", "--json", cwd=mine, code=0, **shared).data["healthy"]
+    assert envctl("dev", "psql", "--", "-Atc", "SELECT count(*) FROM note", cwd=mine, code=0, **shared).out == "0\n"
+
+
+def test_reset_leaves_databases_that_the_application_made_for_itself(
+    envctl: Envctl, checkout: Callable[[str], Path]
+) -> None:
+    folder = checkout("feature")
+    envctl("dev", "up", cwd=folder)
+    envctl("dev", "psql", "--", "-qc", "CREATE DATABASE analytics", cwd=folder)
+    envctl("dev", "psql", "--", "-qc", "INSERT INTO note VALUES ('gone')", cwd=folder)
+    envctl("dev", "reset", "--yes", cwd=folder)
+    found = "SELECT (SELECT count(*) FROM note), count(*) FROM pg_database WHERE datname = 'analytics'"
+    assert envctl("dev", "psql", "--", "-Atc", found, cwd=folder).out == "0|1\n"
+
+
+def test_many_resets_and_ups_at_once_end_in_a_migrated_database(
+    envctl: Envctl, checkout: Callable[[str], Path]
+) -> None:
+    folder = checkout("feature")
+    envctl("dev", "up", cwd=folder)
+    orders = [("dev", "reset", "--yes"), ("dev", "up")] * 4
+    with ThreadPoolExecutor(len(orders)) as crowd:
+        list(crowd.map(lambda words: envctl(*words, cwd=folder, code=None), orders))
+    envctl("dev", "up", cwd=folder)
+    assert envctl("dev", "psql", "--", "-Atc", "SELECT count(*) FROM note", cwd=folder).out == "0\n"
+
+
+def test_sql_files_run_once_each_and_again_when_they_change(envctl: Envctl, checkout: Callable[[str], Path]) -> None:
+    folder = checkout("feature")
+    envctl("dev", "up", cwd=folder)
+    (folder / "db" / "2.sql").write_text("CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';")
+    said = envctl("dev", "up", cwd=folder).err
+    assert "2.sql" in said
+    assert "1.sql" not in said
+    (folder / "db" / "2.sql").write_text("CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 11';")
+    envctl("dev", "up", cwd=folder)
+    assert envctl("dev", "psql", "--", "-Atc", "SELECT one()", cwd=folder).out == "11\n"
+
+
+def test_a_failing_migration_keeps_nobody_out_of_the_database(envctl: Envctl, checkout: Callable[[str], Path]) -> None:
+    folder = checkout("feature")
+    envctl("dev", "up", cwd=folder)
+    (folder / "db" / "2.sql").write_text("SELECT nonsense;")
+    assert "2.sql" in envctl("dev", "up", cwd=folder, code=1).err
+    assert "DATABASE_URL" in envctl("env", cwd=folder).out
+    assert envctl("dev", "psql", "--", "-Atc", "SELECT count(*) FROM note", cwd=folder).out == "0\n"
+
+
+def test_a_command_beside_a_process_waits_until_that_is_ready(envctl: Envctl, checkout: Callable[[str], Path]) -> None:
+    folder = checkout("feature")
+    with (folder / "envctl.toml").open("a") as file:
+        file.write("[dev.processes.web]\nhealth = '/'\n")
+        file.write("command = 'sleep 1; exec python3 -m http.server --bind 127.0.0.1 {port}'\n")
+    port = envctl("dev", "up", "--json", cwd=folder).data["processes"]["web"]
+    ask = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}/'); raise SystemExit(7)"
+    envctl("dev", "run", "web", "--", "python3", "-c", ask, cwd=folder, code=7)
+    envctl("dev", "run", "web", "--", "false", cwd=folder, code=1)
+
+
+def test_a_pin_does_not_outlive_its_branch_or_its_checkout(envctl: Envctl, checkout: Callable[[str], Path]) -> None:
+    one, two = checkout("one"), checkout("two")
+    envctl("dev", "up", cwd=one)
+    envctl("dev", "up", cwd=two)
+    git(one, "checkout", "-q", "-b", "renamed")
+    assert "stay for" in envctl("dev", "down", cwd=one).out
+    two.rename(two.with_name("elsewhere"))
+    assert "stopped" in envctl("dev", "down", cwd=one).out

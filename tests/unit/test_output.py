@@ -267,6 +267,7 @@ STATUS: dict[str, Any] = {
     "namespace": "main_1234",
     "engine": "embedded",
     "state": "/state",
+    "processes": {"api": 20001},
     "servers": [{"service": "postgres", "state": "running", "address": "127.0.0.1:1", "pid": 7, "detail": ""}],
     "leases": [],
     "resources": [{"service": "postgres", "kind": "database", "name": "shop", "bytes": 7_340_032}],

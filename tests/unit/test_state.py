@@ -109,3 +109,31 @@ def test_a_lock_is_free_again_after_its_block_failed(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with state.locked(tmp_path / "lock", what="x", wait=0, talk=silent):
         pass
+
+
+def test_folders_are_private_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = state.folder(tmp_path / "state" / "projects" / "shop")
+        state.write(made / "a.json", {})
+        with state.locked(made / "lock", what="it", wait=1, talk=print):
+            pass
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "state").rglob("*")} == {0}
+
+
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(EnvctlError, match="not private") as caught:
+        state.write(tmp_path / "open" / "a.json", {})
+    assert "chmod 700" in caught.value.hint
+
+
+def test_a_link_in_the_place_of_a_note_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("kept")
+    (tmp_path / "lock.holder").symlink_to(tmp_path / "theirs")
+    with state.locked(tmp_path / "lock", what="it", wait=1, talk=print):
+        pass
+    assert (tmp_path / "theirs").read_text() == "kept"

@@ -17,6 +17,7 @@ def main() -> None:
     """The console script. What stands after `--` belongs to the command that is run, never to us."""
     if sys.platform == "win32":
         sys.exit("error: envctl runs on Linux and macOS\n  hint: on Windows, use it inside WSL")
+    _open_what_is_closed()
     words = sys.argv[1:]
     if words in (["ns"], ["ns", "--json"]) and not any(one in os.environ for one in PARSED):
         _at_once(words)
@@ -24,6 +25,16 @@ def main() -> None:
 
     cut = words.index("--") if "--" in words else len(words)
     sys.exit(run(words[:cut], Globals(rest=tuple(words[cut + 1 :]))))
+
+
+def _open_what_is_closed() -> None:
+    """Started without stdin, stdout or stderr, the next file that is opened would be taken for one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def _at_once(words: Sequence[str]) -> None:

@@ -31,6 +31,9 @@ def run(words: Sequence[str], flags: Globals) -> int:
     try:
         code = app(args=list(words), prog_name="envctl", standalone_mode=False, obj=flags)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())  # type: ignore[attr-defined]
+            return 2
         complaint = _complaint(error)
         if complaint is None:
             raise

@@ -151,8 +151,10 @@ def down(
         return
     project, chosen = _opened(edge, quiet=True)
     gone = dev.down(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
-    text = "stopped the servers" if gone else "given up; the servers stay for those who use them"
-    edge.output.result(edge.command, {"stopped": [chosen.set.home.name] if gone else []}, text)
+    users = [] if gone else dev.users(project)
+    text = f"given up; the servers stay for {', '.join(users)}" if users else "nothing ran"
+    data = {"stopped": [chosen.set.home.name] if gone else [], "users": users}
+    edge.output.result(edge.command, data, "stopped the servers" if gone else text)
 
 
 def described(ready: Sandbox, chosen: Servers) -> dict[str, Any]:
@@ -178,6 +180,8 @@ def described(ready: Sandbox, chosen: Servers) -> dict[str, Any]:
 
 def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, Any]:
     """A status as data."""
+    from envctl import sandbox
+
     return {
         "project": project.config.project,
         "namespace": project.namespace.name,
@@ -209,6 +213,7 @@ def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, An
         "resources": [
             {"service": one.service, "kind": one.kind, "name": one.name, "bytes": one.bytes} for one in seen.resources
         ],
+        "processes": sandbox.ports_of(project),
         "others": [
             {"namespace": one.namespace, "path": str(one.path), "branch": one.branch, "there": one.live}
             for one in seen.others

@@ -59,7 +59,10 @@ class Edge:
         chosen = self.flags.project
         if chosen is not None and not chosen.is_dir():
             raise UsageError(f"no such folder: {chosen}", hint="--project takes the folder of a checkout")
-        return (chosen or Path.cwd()).absolute()
+        try:
+            return (chosen or Path.cwd()).absolute()
+        except FileNotFoundError as error:
+            raise UsageError("the current folder is gone", hint="cd to one that is there") from error
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is lost; without a terminal only `--yes` will do."""
@@ -82,19 +85,25 @@ def guarded(path: str, output: Output, work: Callable[[], Any]) -> int:
     except EnvctlError as error:
         return output.fail(path, error)
     except KeyboardInterrupt:
-        interrupted = EnvctlError("interrupted", code="interrupted")
-        interrupted.exit_code = 130
-        return output.fail(path, interrupted)
+        return output.fail(path, _interrupted())
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our answer has gone: say nothing at exit either
         return 0
     except Exception as error:
+        if type(error).__name__ == "Abort":  # Ctrl-C at a question; whose class it is differs by typer's version
+            return output.fail(path, _interrupted())
         if output.verbose:
             import traceback
 
             traceback.print_exc()
         return output.fail(path, _ours(error))
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> EnvctlError:
+    error = EnvctlError("interrupted", code="interrupted")
+    error.exit_code = 130
+    return error
 
 
 def _ours(error: Exception) -> EnvctlError:

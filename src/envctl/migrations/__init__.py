@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -87,10 +87,13 @@ def run(
     connect: Mapping[str, str],
     talk: Talk,
     output: Talk = lambda line: None,
+    applied: Collection[str] = (),
+    ran: Talk = lambda name: None,
 ) -> None:
     """Run every step in order; `talk` hears which, `output` every line that a command prints.
 
     `connect` is what the service gave: its `url` runs the SQL, its `password` is hidden from what a failure shows.
+    SQL files in `applied` are left out; `ran` hears of each other one as soon as it is done.
     """
     from envctl.migrations import commands, sqlfiles
 
@@ -100,7 +103,8 @@ def run(
             folder, hide = _folder(root, step.cwd), (connect.get("password", ""),)
             commands.run(step.run, cwd=folder, root=root, variables=variables, talk=output, hide=hide)
         if step.sql:
-            sqlfiles.run([(name, root / name) for name in sql_files(root, step.sql)], url=connect["url"], talk=talk)
+            due = [(name, root / name) for name in sql_files(root, step.sql) if name not in applied]
+            sqlfiles.run(due, url=connect["url"], talk=talk, ran=ran)
 
 
 def sql_files(root: Path, patterns: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from envctl.errors import EnvctlError
 from envctl.keeper import keeping
@@ -17,6 +17,8 @@ from envctl.keeper.keeping import Kept
 from envctl.masking import MASK, masked
 from envctl.model import Command, Talk
 
+SHORTEST = 5
+"""A value below this is a word such as `true`, and hiding it would hide the output."""
 KEPT = 60
 """How many of its last lines a failed command shows."""
 
@@ -27,7 +29,7 @@ def run(
     """Run to the end, each line to `talk`; a failure shows the last lines, without passwords."""
     path = search_path(root, variables.get("PATH", os.environ.get("PATH", "")))
     command = Command(("/bin/sh", "-c", text), {**variables, "PATH": path}, cwd)
-    secrets = (*_secrets(variables), *(one for one in hide if len(one) > 3))
+    secrets = (*_secrets(variables), *(one for one in hide if len(one) >= SHORTEST))
     lines: deque[str] = deque(maxlen=KEPT)
 
     def heard(line: str) -> None:
@@ -90,11 +92,11 @@ def _lines(output: Iterable[str], heard: Talk) -> None:
 def _secrets(variables: Mapping[str, str]) -> Iterable[str]:
     """What must not be shown: the values of variables that are secrets by name, and the passwords in URLs."""
     for name, value in variables.items():
-        if masked(value, name) == MASK and len(value) > 3:
+        if masked(value, name) == MASK and len(value) >= SHORTEST:
             yield value
         if "@" in value and "://" in value:
-            password = urlsplit(value).password or ""
-            yield from (one for one in {password, unquote(password)} if len(one) > 3)
+            password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+            yield from (one for one in {password, unquote(password)} if len(one) >= SHORTEST)
 
 
 def _hidden(line: str, secrets: Iterable[str]) -> str:

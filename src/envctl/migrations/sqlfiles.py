@@ -21,8 +21,11 @@ OWN_TRANSACTION = frozenset({"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABO
 """A file with one of these brings its transactions along."""
 
 
-def run(files: Iterable[tuple[str, Path]], *, url: str, talk: Talk) -> None:
-    """Run the files in the order given, over one connection; what a file did before its error is undone."""
+def run(files: Iterable[tuple[str, Path]], *, url: str, talk: Talk, ran: Talk = lambda name: None) -> None:
+    """Run the files in the order given, over one connection; what a file did before its error is undone.
+
+    `ran` hears of each file as soon as it is done.
+    """
     import psycopg
 
     try:
@@ -34,6 +37,7 @@ def run(files: Iterable[tuple[str, Path]], *, url: str, talk: Talk) -> None:
         for name, path in files:
             talk(f"sql {name}")
             _file(connection, name, _text(path))
+            ran(name)
 
 
 def _file(connection: psycopg.Connection[Any], name: str, text: str) -> None:

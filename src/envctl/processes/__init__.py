@@ -43,9 +43,12 @@ def run_all(
     write: Write,
     talk: Talk,
     stop: threading.Event | None = None,
+    ready: threading.Event | None = None,
     patience: float = HEALTHY_WITHIN,
 ) -> int:
     """Run all until one ends, and return its exit code; or 130 after Ctrl-C, 0 after `stop`, which is set at the end.
+
+    `ready` is set once every process is.
 
     When it returns or raises, nothing that came of these processes is alive.
     """
@@ -55,6 +58,7 @@ def run_all(
         run = stack.enter_context(Ensemble.opened(write, talk))
         if interactive:
             stack.enter_context(terminal.restored())
+        run.all_ready = ready or threading.Event()
         run.hear(stack.enter_context(signals.heard(*signals.ENDINGS)))
         stack.enter_context(_heeded(stop, run))
         for process in processes:

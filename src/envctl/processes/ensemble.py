@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class Ensemble:
         self.running: set[Member] = set()
         self.result: int | EnvctlError | None = None
         self.stopping = 0.0
+        self.all_ready = threading.Event()
         self.calls: deque[Callable[[], None]] = deque()
         self._wake_reader, self._wake_writer = os.pipe()
 
@@ -122,8 +124,7 @@ class Ensemble:
         if wrong:
             self.stop(_unhealthy(member, wrong, patience))
         else:
-            member.ready = True
-            self._say(_ready(member.process))
+            self._is_ready(member)
 
     def _turn(self) -> None:
         """Sleep until something happens, and see to it."""
@@ -181,8 +182,13 @@ class Ensemble:
                 self._say(f"{member.name} ended with {news.code}")
                 self.stop(news.code if member.ready else _died(member, news.code))
         elif not member.process.health:
-            member.ready = True
-            self._say(_ready(member.process))
+            self._is_ready(member)
+
+    def _is_ready(self, member: Member) -> None:
+        member.ready = True
+        self._say(_ready(member.process))
+        if all(one.ready for one in self.members):
+            self.all_ready.set()
 
     def _gone(self, member: Member) -> None:
         """Its keeper has ended, so that nothing of it is left: not even somebody who could still write."""

@@ -70,14 +70,24 @@ class Embedded:
         """Where another version runs than this checkout asks for. A service that is missing is none: it is added."""
         found = {name: server.detail["program"] for name, server in running.servers.items()}
         wanted = {name: need.kind.program(need.settings).name for name, need in servers.needs.items()}
-        return tuple(
+        other = (
             f"{name}: {found[name]} is running, this checkout asks for {program}"
             for name, program in wanted.items()
             if found.get(name, program) != program
         )
+        return (*other, *(_uprooted(name, server) for name, server in running.servers.items() if _missing(server)))
 
 
 ENGINE = Embedded()
+
+
+def _missing(server: Server) -> list[str]:
+    """The folders a running server was started from and that are gone: somebody removed that environment."""
+    return [path for path in server.detail.get("files", "").split(os.pathsep) if path and not Path(path).exists()]
+
+
+def _uprooted(name: str, server: Server) -> str:
+    return f"{name} runs from files that are gone ({', '.join(_missing(server))}): parts of it will fail"
 
 
 def _living(running: Running | None) -> dict[str, Server]:

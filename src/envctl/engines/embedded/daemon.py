@@ -152,6 +152,22 @@ def members(daemon: Daemon) -> list[psutil.Process]:
     return list(found.values())
 
 
+def listens(daemon: Daemon, port: int) -> bool:
+    """Whether it is this server, and nobody else, that accepts connections there; yes where we may not look."""
+    import psutil
+
+    leader = _leader(daemon)
+    if leader is None:
+        return False
+    try:
+        open_ports = leader.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return runs(daemon)
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in open_ports)
+
+
 def last_lines(daemon: Daemon, offset: int = 0) -> str:
     """The end of what it logged since `offset`."""
     with suppress(OSError), daemon.log.open("rb") as log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -134,6 +135,7 @@ def _server(servers: ServerSet, name: str, program: Program, way: Way) -> Server
         "ports": " ".join(map(str, numbers)),
         "signal": str(int(program.stop_signal)),
         "litter": program.litter,
+        "files": os.pathsep.join(str(path) for path in program.files),
         "alive": str(found.alive),
         "log": str(found.log),
     }
@@ -147,7 +149,7 @@ def _key(home: Path, name: str, index: int) -> str:
 def _password(home: Path) -> str:
     """The administrator's password of this set; kept apart from the record, for the data outlive every record."""
     path = home / "secret.json"
-    known = state.read(path)
+    known = state.read(path, hint=f"restore {path}: the servers' data cannot be opened without it")
     if known is None:
         known = {"password": secrets.token_hex(16)}
         state.write(path, known)
@@ -158,7 +160,9 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
     if daemon.runs(job.daemon):
         if _answers(job, book):
             return
-        talk(f"{job.service} runs but does not answer: starting it again")
+        if daemon.listens(job.daemon, job.server.address.port):
+            raise _refuses(job)
+        talk(f"{job.service} never got as far as listening: starting it again")
         daemon.stop(job.daemon, signal=int(job.server.detail["signal"]))
         job = replace(job, server=_server(job.servers, job.service, job.program, job.way))
         book.change(job.service, job.server)
@@ -172,6 +176,16 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
             if attempt == ATTEMPTS:
                 raise
             job = _moved(job, book, talk)
+
+
+def _refuses(job: Job) -> EnvctlError:
+    """It is up and may serve others: it is not for us to end it, whatever it has against us."""
+    return UnavailableError(
+        f"{job.service} runs but does not take us in",
+        cause=_refusal(job),
+        hint="if nobody needs it, stop it and start again: envctl dev down --all",
+        code="server_refuses",
+    )
 
 
 def _start(job: Job, book: Book) -> None:
@@ -221,11 +235,15 @@ def _until_ready(job: Job, book: Book, offset: int) -> None:
 
 
 def _refusal(job: Job) -> str:
-    """Why the server is not ready yet; empty when it answers, and it is really ours that does."""
+    """Why the server is not ready yet; empty when it answers. Only our own process is asked, and shown a secret."""
+    if not daemon.listens(job.daemon, job.server.address.port):
+        return "it does not listen yet"
     try:
         job.need.kind.check(job.server.address)
     except UnavailableError as error:
-        return error.message or "no answer"
+        if error.code == "password":
+            raise
+        return " ".join((error.message, error.cause)).strip() or "no answer"
     return "" if daemon.runs(job.daemon) else "somebody else's server answered"
 
 
