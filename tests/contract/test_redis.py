@@ -381,3 +381,6 @@ def test_what_is_no_redis_is_told_in_one_error_without_the_password(ground: Grou
         assert isinstance(refused.value, UnavailableError) or refused.value.code == "password"
         assert "topsecret" not in f"{refused.value}{refused.value.cause}{refused.value.hint}"
         assert not SERVICE.opens(address, ground.claim("a"), access)
+        if b"+PONG\r\n" not in answers:
+            with pytest.raises(EnvctlError, match="does not"):
+                SERVICE.list(address, ground.project)

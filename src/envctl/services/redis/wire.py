@@ -113,11 +113,11 @@ def _spoken(words: tuple[str, ...]) -> bytes:
 
 
 def _heard(answers: BinaryIO) -> bytes:
-    """One answer: a line, or the text that the line announces. What is not there is empty."""
+    """One answer: a good line, or the text that a line announces. What is not there is empty."""
     line = answers.readline(LONGEST).strip()
-    if not line.startswith(b"$"):
+    if line in (b"+OK", b"+PONG"):
         return line
-    length = int(line[1:])
+    length = int(line[1:]) if line.startswith(b"$") else LONGEST + 1
     if length > LONGEST:
-        raise ValueError("no record is so long")
+        raise ValueError("a refusal, or no redis")
     return answers.read(length + 2)[:length] if length >= 0 else b""
