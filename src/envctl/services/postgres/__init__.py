@@ -32,7 +32,11 @@ class Settings:
         default=Migrate(),
         example='"alembic upgrade head"',
     )
-    sql: tuple[str, ...] = setting("SQL files that envctl runs before `migrate`.", default=(), example='["db/*.sql"]')
+    sql: tuple[str, ...] = setting(
+        "SQL files that envctl runs before `migrate`, sorted: each once, and again when it has changed.",
+        default=(),
+        example='["db/*.sql"]',
+    )
     watch: tuple[str, ...] = setting(
         "The files that `migrate` reads: it runs again when one of them has changed.",
         default=(),

