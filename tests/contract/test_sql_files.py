@@ -89,7 +89,7 @@ def test_a_file_that_cannot_run_twice_says_what_to_do(values: Mapping[str, str],
     run(tmp_path, values, a="CREATE TABLE one (id int)")
     with pytest.raises(EnvctlError, match="already exists") as caught:
         run(tmp_path, values)
-    assert "IF NOT EXISTS" in caught.value.hint
+    assert "envctl dev reset" in caught.value.hint
 
 
 def test_what_the_server_notices_is_told(values: Mapping[str, str], tmp_path: Path) -> None:

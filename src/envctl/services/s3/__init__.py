@@ -10,6 +10,7 @@ from envctl import state
 from envctl.errors import UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.namespace import bucket_name
 from envctl.services.base import not_ours, same_claimant, same_record
 from envctl.settings import setting
 
@@ -26,6 +27,10 @@ class Settings:
     image: str = setting(
         "The image of a server that runs as a container: SeaweedFS or MinIO.", default="chrislusf/seaweedfs:4.48"
     )
+
+    def __post_init__(self) -> None:
+        for name in self.buckets:
+            bucket_name(name)
 
 
 class S3:
