@@ -25,7 +25,7 @@ from envctl.errors import EnvctlError, PortTakenError, UsageError
 from envctl.keeper import keeping
 from envctl.keeper.keeping import ADOPTS
 from envctl.model import Command
-from envctl.processes import Process, run_all, run_foreground
+from envctl.processes import Process, health, run_all, run_foreground
 
 SOURCES = os.pathsep.join([str(Path(envctl.__file__).parent.parent), *filter(None, sys.path)])
 PYTHON = sys.executable
@@ -593,3 +593,18 @@ def test_closed_terminal_ends_everything(on_terminal: Open, marked: Marked) -> N
     terminal.hang_up()
     assert terminal.program.wait() in (129, 141)  # whichever is noticed first: the hang-up, or that nobody reads
     assert not marked.alive()
+
+
+def test_a_process_that_takes_its_time_is_told_once_with_the_reason(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SOON", 0.2)
+    monkeypatch.setattr(health, "RARELY", 0.15)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    late = f"sleep 1; exec {sys.executable} -m http.server --bind 127.0.0.1 {port}"
+    stop = threading.Event()
+    screen.hear = lambda line: stop.set() if "ready at" in line else None
+    screen.run(Process("web", late, Path.cwd(), {}, port, "/"), stop=stop)
+    told = [line for line in screen.said if "not ready yet" in line]
+    assert told == [f"web is not ready yet: nothing listens on port {port}"]

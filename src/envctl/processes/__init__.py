@@ -132,7 +132,10 @@ def _health_watched(processes: Sequence[Process], run: Ensemble, patience: float
     given_up = threading.Event()
 
     def watch(process: Process, port: int) -> None:
-        wrong = health.wait(process.health, port, patience=patience, given_up=given_up)
+        def still(wrong: str) -> None:
+            run.call(lambda: run.waits_for(process.name, wrong))
+
+        wrong = health.wait(process.health, port, patience=patience, given_up=given_up, still=still)
         if not given_up.is_set():
             run.call(lambda: run.healthy(process.name, wrong, patience))
 

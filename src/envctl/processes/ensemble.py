@@ -116,6 +116,11 @@ class Ensemble:
             for one in self.running:
                 one.kept.stop(signal.SIGINT)
 
+    def waits_for(self, member_name: str, wrong: str) -> None:
+        """Tell that a process takes its time to become ready."""
+        if not self.stopping:
+            self._say(f"{member_name} is not ready yet: {wrong}")
+
     def healthy(self, member_name: str, wrong: str, patience: float) -> None:
         """What the health watch of a process came to."""
         member = next(one for one in self.members if one.name == member_name)

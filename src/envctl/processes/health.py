@@ -6,18 +6,29 @@ import socket
 import threading
 import time
 
-PAUSE = 0.1
+from envctl.model import Talk
+
+PAUSE, RARELY = 0.1, 1.0
+SOON = 5.0
+"""Most applications are ready by then; what takes longer may be wrong, and a person wants to know."""
 ANSWER = 5.0
 """How long one answer may take; a first request often loads half the application."""
 
 
-def wait(health: str, port: int, *, patience: float, given_up: threading.Event) -> str:
-    """Ask until it is ready, and return nothing; or what was wrong last when patience or interest ended."""
-    end = time.monotonic() + patience
+def wait(health: str, port: int, *, patience: float, given_up: threading.Event, still: Talk) -> str:
+    """Ask until it is ready, and return nothing; or what was wrong last when patience or interest ended.
+
+    After a while `still` hears what is wrong, and it is asked less often.
+    """
+    begin, pause = time.monotonic(), PAUSE
     while True:
-        wrong = look(health, port, seconds=max(0.1, min(ANSWER, end - time.monotonic())))
-        if not wrong or time.monotonic() >= end or given_up.wait(PAUSE):
+        left = begin + patience - time.monotonic()
+        wrong = look(health, port, seconds=max(0.1, min(ANSWER, left)))
+        if not wrong or left <= 0 or given_up.wait(pause):
             return wrong
+        if pause == PAUSE and time.monotonic() > begin + SOON:
+            still(wrong)
+            pause = RARELY
 
 
 def look(health: str, port: int, *, seconds: float = ANSWER) -> str:
