@@ -49,4 +49,6 @@ def _complaint(error: Any) -> UsageError | None:
     if not hasattr(error, "format_message"):
         return None
     path = getattr(getattr(error, "ctx", None), "command_path", "envctl")
-    return UsageError(error.format_message(), hint=f"{path} --help")
+    theirs = path.endswith(("psql", "run")) and "No such option" in error.format_message()
+    hint = f"what the program is to get stands after --: {path} -- …" if theirs else f"{path} --help"
+    return UsageError(error.format_message(), hint=hint)

@@ -159,7 +159,7 @@ def down(
 
 def described(ready: Sandbox, chosen: Servers) -> dict[str, Any]:
     """A sandbox as data: everything but the secrets."""
-    addresses = {name: one.address for name, one in ready.running.servers.items()}
+    addresses = {name: ready.running.servers[name].address for name in ready.access}
     return {
         "project": ready.project.config.project,
         "namespace": ready.project.namespace.name,

@@ -90,7 +90,7 @@ def init(
     starter.write(target, proposal.text, overwrite=target.exists())
     for reason in proposal.reasons:
         edge.output.say(reason)
-    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}")
+    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}; next: envctl dev up")
 
 
 def doctor(edge: Edge) -> int:
