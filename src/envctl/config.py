@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
 from envctl import environments, namespace, variables
-from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process
+from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process, Suite, Test
 from envctl.environments import SIX, Patterns
 from envctl.errors import ConfigError
 from envctl.model import Environment
@@ -17,7 +17,7 @@ from envctl.toml.lines import KeyPath, Source
 from envctl.toml.values import Reader, variable_of
 from envctl.toml.words import name
 
-__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "find", "load"]
+__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "Suite", "Test", "find", "load"]
 
 FILE = "envctl.toml"
 Placeholders = Callable[[str, Any], Iterable[str]]
@@ -40,6 +40,7 @@ class Config:
     services: Mapping[str, Any]
     names: Patterns
     dev: Dev
+    test: Test
     compose: Compose
     external: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
@@ -147,10 +148,13 @@ def load(
     )
     if placeholders is not None:
         _check_placeholders(reader, config, placeholders)
+    for suite, one in config.test.suites.items():
+        _check_words(reader, ("test", "suites", suite, "services"), one.services or (), services, "service")
+        _check_words(reader, ("test", "suites", suite, "processes"), one.processes, config.dev.processes, "process")
     return config
 
 
-_AS_WRITTEN = ("engine", "idle", "default_branch", "dev", "compose", "environments")
+_AS_WRITTEN = ("engine", "idle", "default_branch", "dev", "test", "compose", "environments")
 
 
 def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:
@@ -223,6 +227,7 @@ def _check_placeholders(reader: Reader, config: Config, placeholders: Placeholde
     tables: dict[KeyPath, Mapping[str, str]] = {("variables",): config.variables}
     tables |= {("variables", environment): overlay for environment, overlay in config.overlays.items()}
     tables |= {("dev", "processes", one, "env"): process.env for one, process in config.dev.processes.items()}
+    tables |= {("test", "suites", one, "env"): suite.env for one, suite in config.test.suites.items()}
     for key, table in tables.items():
         more = ("port",) if key[0] == "dev" else ()
         variables.check(table, (*words, *more), lambda word, key=key: reader.source.where((*key, word)))  # type: ignore[misc]

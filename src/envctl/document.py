@@ -54,6 +54,57 @@ class Dev:
     processes: Mapping[str, Process] = setting("The application's own processes, by name.", factory=dict)
 
 
+Workers = Literal["clone", "project", "serial"]
+Isolation = Literal["database", "server"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One suite of tests; what it leaves out is as in `[test]`."""
+
+    command: str = setting("What to run.", default="", example='"pytest tests/unit"')
+    services: tuple[str, ...] | None = setting(
+        "The services it needs; `[]` touches no server. All where it is left out.", example='["postgres"]'
+    )
+    processes: tuple[str, ...] = setting(
+        "The processes of `[dev.processes]` that run beside it, ready before it starts.", default=(), example='["api"]'
+    )
+    workers: Workers | None = setting("As in `[test]`.", example='"serial"')
+    isolation: Isolation | None = setting("As in `[test]`.", example='"server"')
+    env: Mapping[str, str] = setting("More variables, for this suite only.", factory=dict, example='{ SLOW = "1" }')
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """`envctl test`."""
+
+    command: str = setting("What runs the tests.", default="pytest", example='"python -m pytest -n 4"')
+    server: Literal["auto", "own", "shared"] = setting(
+        "`own` is a throw-away server in memory beside the one of `dev`, `shared` is that one. `auto` is `own` with the "
+        "engine embedded, else `shared`.",
+        default="auto",
+    )
+    workers: Workers = setting(
+        "`clone` gives each worker a migrated database and buckets of its own; with `project` the suite derives them "
+        "from the base URL itself and envctl removes what it made; `serial` has no workers.",
+        default="clone",
+    )
+    isolation: Isolation = setting(
+        "`server` gives each run servers of its own, for suites with fixed database names or roles.",
+        default="database",
+    )
+    worker_variable: str = setting(
+        "The variable that tells a worker which one it is.", default="PYTEST_XDIST_WORKER", example='"JEST_WORKER_ID"'
+    )
+    connections: int = setting("How many connections a worker may have open at once.", default=5)
+    keep_failed: bool = setting("Keep the databases of workers with failed tests until the next run.", default=False)
+    strict: bool = setting("Whether a green run that never used its database counts as failed.", default=False)
+    wrong_tree: Literal["refuse", "allow"] = setting(
+        "What to do when the code under test is not this checkout's.", default="refuse"
+    )
+    suites: Mapping[str, Suite] = setting("Suites by name: `envctl test NAME`.", factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Compose:
     """How the engine `compose` finds and runs the project's containers."""
@@ -115,6 +166,7 @@ class Document:
     services: Mapping[str, Any] = setting("The servers this project uses, a table each.", factory=dict)
     names: Names = setting("Patterns that resources are named by.", factory=Names)  # type: ignore[valid-type]
     dev: Dev = setting("The `dev` environment.", factory=Dev)
+    test: Test = setting("`envctl test`.", factory=Test)
     compose: Compose = setting("The engine `compose`.", factory=Compose)
     external: Mapping[str, str] = setting(
         "URLs of servers that somebody else runs, by service; `ENVCTL_POSTGRES_URL` and so on go before them.",

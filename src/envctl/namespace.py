@@ -1,7 +1,8 @@
 """Branch and workspace become a namespace; a namespace becomes every name; every name is parsed back. Pure.
 
 A namespace is words of `a-z0-9` with single underscores between them. A double underscore is never part of one, so
-names with envctl's own private suffixes (`…__…`) never parse. Buckets are the same words with `-` between them.
+names with envctl's own private suffixes (`…__…`) never parse; but for the slot's (`…__s2`), which is part of the
+grammar. Buckets are the same words with `-` between them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ SERVICE_LIMIT = 63
 """PostgreSQL's bytes and S3's characters, which for our alphabet are the same."""
 WORKER_SUFFIX = len("_gw999")
 PRIVATE_SUFFIX = 12
-"""What other modules may append while they build a resource or keep it in quarantine."""
+"""What other modules may append while they build a resource or keep it in quarantine; `__s99` has room in it."""
+SUFFIXES = WORKER_SUFFIX + PRIVATE_SUFFIX
 RESERVED = environments.reserved(DEFAULTS, "", ())
 
 
@@ -45,6 +47,7 @@ class Parsed:
     environment: Environment
     namespace: str
     worker: str = ""
+    slot: int = 1
 
 
 def resolve(
@@ -96,13 +99,22 @@ def _default_warning(reason: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Every name of one namespace. `primary` says that this checkout claimed the bare names for its `dev`."""
+    """Every name of one namespace. `primary` says that this checkout claimed the bare names for its `dev`.
+
+    A namespace that runs its tests twice at the same time has a second `slot`, whose names have `__s2` behind them.
+    """
 
     project: str
     namespace: str
     patterns: Patterns = DEFAULTS
     primary: bool = False
     pr: int | None = None
+    slot: int = 1
+
+    @property
+    def sandbox(self) -> str:
+        """The namespace as everything that runs in it knows it: a second slot is another one."""
+        return self.namespace + _slot_suffix(self.slot)
 
     def database(self, environment: Environment, worker: str = "") -> str:
         return self._name("database", environment, "", worker)
@@ -112,7 +124,7 @@ class Names:
 
     def identity(self, environment: Environment, worker: str = "") -> str:
         """The login role, redis user or S3 user that goes with the resources."""
-        return f"{_identity(self.project, environment)}{self.namespace}{_suffix(worker)}"
+        return f"{_identity(self.project, environment)}{self.sandbox}{_suffix(worker)}"
 
     @property
     def compose_project(self) -> str:
@@ -141,23 +153,24 @@ class Names:
         if "{pr}" in pattern and self.pr is None:
             raise UsageError(f"a {environment} {kind} is named by its pull request", hint="give the number: --pr 123")
         values = {"project": self.project, "bucket": logical, "namespace": self.namespace, "pr": str(self.pr)}
-        return environments.fill(pattern, **values).replace("-", "_") + _suffix(worker)
+        return environments.fill(pattern, **values).replace("-", "_") + _slot_suffix(self.slot) + _suffix(worker)
 
 
 def limit(project: str, patterns: Patterns, buckets: Iterable[str]) -> int:
     """How long a namespace may be so that every name, with every suffix, fits; never is a name cut later."""
+    # Slots are of `test` and `ci` alone, whose names are shorter than `production` by more than `__s99`.
     room = {f"the project {project!r}": SERVICE_LIMIT - len(_identity(project, "production")) - WORKER_SUFFIX}
     for shape in environments.shapes(patterns, project, buckets):
         taken = len(shape.before) + len(shape.after)
         if shape.fixed:
             _fits(shape, taken)
         else:
-            room[f"the {shape}"] = SERVICE_LIMIT - taken - WORKER_SUFFIX - PRIVATE_SUFFIX
+            room[f"the {shape}"] = SERVICE_LIMIT - taken - SUFFIXES
     tightest = min(room, key=lambda name: room[name])
     if room[tightest] < SHORTEST:
         raise ConfigError(
             f"{tightest} leaves {max(room[tightest], 0)} characters for the namespace, {SHORTEST} are needed",
-            cause=f"a name has at most {SERVICE_LIMIT}, and {WORKER_SUFFIX + PRIVATE_SUFFIX} are kept for suffixes",
+            cause=f"a name has at most {SERVICE_LIMIT}, and {SUFFIXES} are kept for suffixes",
             hint=f"shorten the name of the project or bucket by {SHORTEST - room[tightest]} characters",
         )
     return min(LONGEST, room[tightest])
@@ -207,15 +220,19 @@ def _parse(
 def _first(shapes: Iterable[Shape], name: str, reserved: frozenset[str]) -> Parsed | None:
     rules = _Rules(LONGEST, reserved)
     for shape in shapes:
-        pattern = f"{re.escape(shape.before)}({_NAMESPACE}?){re.escape(shape.after)}(?:_({_WORKER}))?"
+        pattern = f"{re.escape(shape.before)}({_NAMESPACE}?){re.escape(shape.after)}(?:__s({_SLOT}))?(?:_({_WORKER}))?"
         found = re.fullmatch(pattern, name)
         if found and rules.allow(found[1]):
-            return Parsed(shape.environment, found[1], found[2] or "")
+            return Parsed(shape.environment, found[1], found[3] or "", int(found[2] or 1))
     return None
 
 
 def _identity(project: str, environment: Environment) -> str:
     return f"{project.replace('-', '_')}_{environment}_"
+
+
+def _slot_suffix(slot: int) -> str:
+    return f"__s{slot}" if slot > 1 else ""
 
 
 def _suffix(worker: str) -> str:
@@ -294,6 +311,7 @@ class _Rules:
 _NAMESPACE = "[a-z0-9]+(?:_[a-z0-9]+)*"
 _WELL_FORMED = re.compile(_NAMESPACE)
 _WORKER = "gw(?:0|[1-9][0-9]{0,2})"
+_SLOT = "(?:[2-9]|[1-9][0-9])"
 _PROJECT = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _TAKEN = ("postgres", "template0", "template1", "pg")
 _BUCKET = re.compile("[a-z0-9]+(?:-[a-z0-9]+)*")
