@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> 
 
 def run_command(ready: Sandbox, words: Sequence[str]) -> int:
     """Run one command in the foreground with the sandbox's variables; its exit code is the result."""
-    return run_foreground(Command(tuple(words), env=_environment(ready), cwd=Path.cwd()))
+    return run_foreground(Command(tuple(words), env=environment(ready), cwd=Path.cwd()))
 
 
 def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *, write: Write, talk: Talk) -> int:
@@ -126,6 +126,11 @@ def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *,
     chosen = processes(ready, names, talk)
     if not words:
         return run_all(chosen, write=write, talk=talk)
+    return run_beside(chosen, lambda: run_command(ready, words), write=write, talk=talk)
+
+
+def run_beside(chosen: Sequence[Process], work: Callable[[], int], *, write: Write, talk: Talk) -> int:
+    """Do the work once the processes are ready, and end them after it; a process that ends first is the result."""
     stop, all_ready = threading.Event(), threading.Event()
 
     def beside() -> int:
@@ -138,7 +143,7 @@ def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *,
         running = pool.submit(beside)
         try:
             all_ready.wait()
-            return running.result() if running.done() else run_command(ready, words)
+            return running.result() if running.done() else work()
         finally:
             stop.set()
 
@@ -256,13 +261,13 @@ def _process(ready: Sandbox, name: str, port: int) -> Process:
         name=name,
         command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
         cwd=project.root / one.cwd,
-        env={**_environment(ready), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
+        env={**environment(ready), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
         port=port if one.port or one.health or "{port}" in one.command else None,
         health=one.health,
     )
 
 
-def _environment(ready: Sandbox) -> dict[str, str]:
+def environment(ready: Sandbox) -> dict[str, str]:
     """The sandbox's variables, and a PATH on which the project's own virtual environment comes first."""
     path = ready.variables.get("PATH", os.environ.get("PATH", ""))
     return {**ready.variables, "PATH": search_path(ready.project.root, path)}

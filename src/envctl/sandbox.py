@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from envctl import leases, migrations, ports, recall, services, state, variables, workspaces
@@ -98,11 +99,14 @@ def create(project: Project, running: Running) -> dict[str, Access]:
         recall.remember(wanted, address, settings, made)
         return made
 
-    return _each(project.config.services, one)
+    return each(project.config.services, one)
 
 
-def claim(project: Project, service: str, worker: str = "") -> Claim:
-    """What this namespace asks of a service: the names and the password are functions of the namespace alone."""
+def claim(project: Project, service: str, worker: str = "", *, lease: str = "", memory: Path | None = None) -> Claim:
+    """What this namespace asks of a service: the names and the password are functions of the namespace alone.
+
+    What a run asks for bears the run's `lease`, and what is remembered of it lies in the run's own folder.
+    """
     names, environment = project.names, project.environment
     wanted = {
         logical: names.database(environment, worker)
@@ -112,15 +116,15 @@ def claim(project: Project, service: str, worker: str = "") -> Claim:
     }
     identity = names.identity(environment, worker)
     return Claim(
-        owner=owner(project, worker),
+        owner=owner(project, worker, lease=lease),
         identity=identity,
         names=wanted,
         secret=workspaces.secret(project.config.project, f"{service}:{identity}"),
-        memory=state.folder(project.home / "claims" / identity / service),
+        memory=state.folder((memory or project.home / "claims") / identity / service),
     )
 
 
-def owner(project: Project, worker: str = "") -> Owner:
+def owner(project: Project, worker: str = "", *, lease: str = "") -> Owner:
     """The record that goes with everything this namespace makes."""
     return Owner(
         project=project.config.project,
@@ -131,6 +135,7 @@ def owner(project: Project, worker: str = "") -> Owner:
         host=socket.gethostname(),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         worker=worker,
+        lease=lease,
     )
 
 
@@ -147,7 +152,7 @@ def values(project: Project, access: Mapping[str, Access]) -> dict[str, str]:
     return found | {
         "project": project.config.project,
         "environment": project.environment,
-        "namespace": project.namespace.name,
+        "namespace": project.names.sandbox,
         "branch": project.namespace.branch,
         "workspace": str(project.root),
     }
@@ -160,8 +165,9 @@ def ports_of(project: Project) -> dict[str, int]:
 
 
 def process_key(project: Project, process: str) -> str:
-    """What a process's port is booked under."""
-    return f"{project.config.project}/{project.names.namespace}/{process}"
+    """What a process's port is booked under. `dev` and a run of the tests have one each, at the same time."""
+    environment = "" if project.environment == "dev" else f"{project.environment}/"
+    return f"{project.config.project}/{environment}{project.names.sandbox}/{process}"
 
 
 def _migrate(ready: Sandbox, *, wait: float, talk: Talk, detail: Talk) -> tuple[str, ...]:
@@ -225,7 +231,7 @@ def _noted(access: Access) -> str | None:
     return owner.notes.get(MIGRATED) if owner else None
 
 
-def _each(names: Mapping[str, object], work: Callable[[str], T]) -> dict[str, T]:
+def each(names: Mapping[str, object], work: Callable[[str], T]) -> dict[str, T]:
     """The work for every name, in parallel; the first failure is raised once all have ended."""
     if not names:
         return {}

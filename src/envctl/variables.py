@@ -48,6 +48,11 @@ def fill(text: str, values: Mapping[str, str], *, what: str) -> str:
     return _TOKEN.sub(value, text)
 
 
+def asked(text: str) -> tuple[str, ...]:
+    """The placeholders in a text."""
+    return tuple(found["name"] for found in _TOKEN.finditer(text) if found["name"])
+
+
 def check(variables: Mapping[str, str], known: Iterable[str], where: Callable[[str], str] = str) -> None:
     """Refuse names that cannot be variables and placeholders that nothing gives; `where` finds a variable's line."""
     words = tuple(known)

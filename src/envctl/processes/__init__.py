@@ -67,11 +67,12 @@ def run_all(
         return run.until_over()
 
 
-def run_foreground(command: Command) -> int:
+def run_foreground(command: Command, *, impatient: bool = False) -> int:
     """Run one program with our terminal (or whatever our stdin and stdout are) and return its exit code.
 
     On a terminal it stays in our process group, so that it can read, stop and continue like any job, and a Ctrl-C
-    comes to it once, from the terminal. A signal sent to us alone is passed on.
+    comes to it once, from the terminal. A signal sent to us alone is passed on. With `impatient` a second Ctrl-C ends
+    it at once, and is raised.
     """
     shared = terminal.present()
     with (
@@ -82,20 +83,25 @@ def run_foreground(command: Command) -> int:
     ):
         selector.register(heard, selectors.EVENT_READ)
         selector.register(kept.control, selectors.EVENT_READ)
-        return _foreground(command, kept, heard, selector)
+        return _foreground(command, kept, heard, selector, impatient)
 
 
-def _foreground(command: Command, kept: Kept, heard: socket.socket, selector: selectors.BaseSelector) -> int:
+def _foreground(
+    command: Command, kept: Kept, heard: socket.socket, selector: selectors.BaseSelector, impatient: bool
+) -> int:
     code: int | None = None
+    interrupts = 0
     while True:
         ready = {key.fileobj for key, _ in selector.select()}
         if heard in ready:
             for number in signals.pending(heard):
-                ask = kept.stop if number in (signal.SIGTERM, signal.SIGHUP) else kept.pass_on
-                ask(number)
+                interrupts += number == signal.SIGINT
+                _heed(kept, number, hurried=impatient and interrupts > 1)
         if kept.control not in ready:
             continue
         news = kept.news()
+        if news is None and impatient and interrupts > 1:
+            raise KeyboardInterrupt
         if news is None:
             return _result(command.argv[0], code)
         for one in news:
@@ -103,6 +109,15 @@ def _foreground(command: Command, kept: Kept, heard: socket.socket, selector: se
                 raise keeping.explained(command.argv[0], one)
             if one.kind == "ended":
                 code = one.code
+
+
+def _heed(kept: Kept, number: signal.Signals, *, hurried: bool) -> None:
+    if hurried:
+        kept.kill()
+    elif number in (signal.SIGTERM, signal.SIGHUP):
+        kept.stop(number)
+    else:
+        kept.pass_on(number)
 
 
 @contextmanager

@@ -1,0 +1,60 @@
+"""How long each phase of a run took, for the one line at its end and for `--timings`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of a run: when it began, counted from the start, and how long it took."""
+
+    name: str
+    at: float
+    seconds: float
+
+
+@dataclass
+class Timings:
+    """The phases of one run, in the order in which they began."""
+
+    phases: list[Phase] = field(default_factory=list)
+    first_test: float | None = None
+    """When the first test was about to run."""
+    tests: int = 0
+    _zero: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure a block, however it ends."""
+        begun = time.monotonic()
+        place = len(self.phases)
+        self.phases.append(Phase(name, begun - self._zero, 0.0))
+        try:
+            yield
+        finally:
+            self.phases[place] = Phase(name, begun - self._zero, time.monotonic() - begun)
+
+    def started(self) -> None:
+        """The first test is about to run."""
+        if self.first_test is None:
+            self.first_test = time.monotonic() - self._zero
+
+    def seconds(self, *names: str) -> float:
+        """How long these phases took together."""
+        return sum(one.seconds for one in self.phases if one.name in names)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for a program."""
+        return {
+            "phases": [
+                {"name": one.name, "at": round(one.at, 4), "seconds": round(one.seconds, 4)} for one in self.phases
+            ],
+            "first_test": None if self.first_test is None else round(self.first_test, 4),
+            "tests": self.tests,
+            "total": round(time.monotonic() - self._zero, 4),
+        }
