@@ -80,8 +80,8 @@ class Test:
 
     command: str = setting("What runs the tests.", default="pytest", example='"python -m pytest -n 4"')
     server: Literal["auto", "own", "shared"] = setting(
-        "`own` is a throw-away server in memory beside the one of `dev`, `shared` is that one. `auto` is `own` with the "
-        "engine embedded, else `shared`.",
+        "`own` is a throw-away server in memory beside the one of `dev`, `shared` is that one. `auto` is `own` with "
+        "the engine embedded, else `shared`.",
         default="auto",
     )
     workers: Workers = setting(
@@ -92,6 +92,12 @@ class Test:
     isolation: Isolation = setting(
         "`server` gives each run servers of its own, for suites with fixed database names or roles.",
         default="database",
+    )
+    ports: Mapping[str, int] = setting(
+        'Fixed ports for throw-away servers of the tests, by service; of two runs with `isolation = "server"` at the '
+        "same time the second is refused.",
+        factory=dict,
+        example="{ s3 = 9000 }",
     )
     worker_variable: str = setting(
         "The variable that tells a worker which one it is.", default="PYTEST_XDIST_WORKER", example='"JEST_WORKER_ID"'

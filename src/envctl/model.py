@@ -186,18 +186,19 @@ class ServerKind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One server that a set must have: its kind, and this project's settings for it."""
+    """One server that a set must have: its kind, this project's settings for it, and its port where that is fixed."""
 
     kind: ServerKind
     settings: Any
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSet:
-    """The servers that all checkouts of a project share for one purpose. `home` is its state folder."""
+    """The servers that all checkouts share for one purpose, or one run's own. `home` is the set's state folder."""
 
     project: str
-    name: Literal["dev", "test"]
+    name: Literal["dev", "test", "run"]
     engine: EngineName
     home: Path
     needs: Mapping[str, Need]

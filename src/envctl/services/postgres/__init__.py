@@ -43,6 +43,17 @@ class Settings:
         example='["migrations/**", "alembic.ini"]',
     )
     superuser: bool = setting("Whether the login is a superuser. It can then enter every database.", default=False)
+    password: str = setting(
+        "A fixed password for the login of every namespace, where a suite has it written down. Whoever can read the "
+        "file can then enter every checkout's database on that server.",
+        default="",
+    )
+    port: int = setting(
+        "A fixed port for the server of `dev`, where envctl starts it; 0 picks one. A throw-away server for tests has "
+        "the one in `[test] ports`.",
+        default=0,
+        example="5433",
+    )
     image: str = setting("The image of the server, where it runs as a container.", default="pgvector/pgvector:pg18")
     settings: Mapping[str, str] = setting(
         "Settings of the server itself.", factory=dict, example='{ wal_level = "logical" }'

@@ -32,6 +32,7 @@ class Settings:
         "A database number for each namespace, or one database with a key prefix for each.", default="number"
     )
     databases: int = setting("How many database numbers a server that envctl starts has.", default=10_000)
+    port: int = setting("A fixed port for the server, as in `[services.postgres]`.", default=0, example="6380")
     image: str = setting("The image of a server that runs as a container.", default="valkey/valkey:9")
 
 

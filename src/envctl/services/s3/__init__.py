@@ -24,6 +24,13 @@ class Settings:
 
     buckets: tuple[str, ...] = setting("The buckets, by the names that the project knows them by.", default=("files",))
     region: str = setting("The region that clients are told.", default="us-east-1")
+    access_key: str = setting(
+        "A fixed key, together with `secret_key`, where a suite has it written down. It opens the buckets of every "
+        "checkout on that server.",
+        default="",
+    )
+    secret_key: str = setting("The secret of the fixed key.", default="")
+    port: int = setting("A fixed port for the server, as in `[services.postgres]`.", default=0, example="9000")
     image: str = setting(
         "The image of a server that runs as a container: SeaweedFS or MinIO.", default="chrislusf/seaweedfs:4.48"
     )
