@@ -101,6 +101,20 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a server can bear at once, and what it bears now."""
+
+    connections: int
+    """All that it takes, the reserved ones included."""
+    reserved: int
+    """Those that an ordinary login never gets."""
+    locks: int
+    """How many tables and indexes may be locked, by all transactions together."""
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    """Live sessions, by the lease of the run whose database or login they use; "" is nobody's run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """What an engine gives a service that it runs as a local process."""
 

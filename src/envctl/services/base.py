@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Claim, Owner, Resource, ServerKind
+from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, ServerKind
 
 
 class Service(ServerKind, Protocol):
@@ -56,6 +56,14 @@ class Service(ServerKind, Protocol):
 
     def list(self, address: Address, project: str) -> list[Resource]:
         """Everything envctl made there for this project, each with its owner record."""
+        ...
+
+    def capacity(self, address: Address) -> Capacity | None:
+        """What the server can bear at once; None where nothing of it runs out."""
+        ...
+
+    def visits(self, address: Address, names: Iterable[str]) -> dict[str, int]:
+        """How many sessions of others ever used these databases; one that cannot be told is left out."""
         ...
 
 

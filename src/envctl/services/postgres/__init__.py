@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult
 
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
-from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.settings import setting
 
 PORT = 5432
@@ -202,6 +202,18 @@ class Postgres:
         from envctl.services.postgres import records
 
         return records.everything(address, project)
+
+    def capacity(self, address: Address) -> Capacity:
+        """Its connections and locks, and whose sessions are there now."""
+        from envctl.services.postgres import capacity
+
+        return capacity.capacity(address)
+
+    def visits(self, address: Address, names: Iterable[str]) -> dict[str, int]:
+        """The server's own count of the sessions in each database."""
+        from envctl.services.postgres import evidence
+
+        return evidence.visits(address, names)
 
 
 SERVICE = Postgres()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.services.base import not_ours, same_claimant, same_record
 from envctl.services.redis import wire
 from envctl.settings import setting
@@ -151,6 +151,14 @@ class Redis:
         with wire.connected(address) as client:
             entries = registry.entries(client)
         return [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
+
+    def capacity(self, address: Address) -> Capacity | None:
+        """Nothing of it runs out."""
+        return None
+
+    def visits(self, address: Address, names: Iterable[str]) -> dict[str, int]:
+        """Not told."""
+        return {}
 
 
 SERVICE = Redis()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from envctl import state
 from envctl.errors import UnavailableError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.namespace import bucket_name
 from envctl.services.base import not_ours, same_claimant, same_record
 from envctl.settings import setting
@@ -168,6 +168,14 @@ class S3:
         return [
             _resource(name, one) for name, one in found.items() if one.owner is None or one.owner.project == project
         ]
+
+    def capacity(self, address: Address) -> Capacity | None:
+        """Nothing of it runs out."""
+        return None
+
+    def visits(self, address: Address, names: Iterable[str]) -> dict[str, int]:
+        """Not told."""
+        return {}
 
 
 SERVICE = S3()
