@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -94,6 +95,20 @@ def write(path: Path, content: dict[str, Any]) -> None:
         raise unwritable(path, error) from error
 
 
+def remove(path: Path, *, last: str) -> None:
+    """Remove a folder of ours with all that is in it; one name goes last, which others may be waiting for."""
+    for one in path.iterdir():
+        if one.name == last:
+            continue
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one)
+        else:
+            one.unlink(missing_ok=True)
+    (path / last).unlink(missing_ok=True)
+    with suppress(OSError):  # Somebody has come in meanwhile, to begin anew.
+        path.rmdir()
+
+
 @contextmanager
 def locked(
     path: Path, *, what: str, wait: float, talk: Talk, holder: Callable[[], str] = lambda: "", who: str = ""
@@ -141,16 +156,21 @@ def held(path: Path) -> bool:
         os.close(descriptor)
 
 
-def claim(path: Path) -> int | None:
+def claim(path: Path, *, create: bool = True) -> int | None:
     """Lock a file for as long as the returned descriptor is open anywhere; None if somebody has it locked.
 
     The descriptor may be handed to a process that is started: the file is then `held` until that process and
-    all its children are gone.
+    all its children are gone. With `create=False` it is also None where there is no such file.
     """
-    folder(path.parent)
+    flags = os.O_RDWR | os.O_CLOEXEC
+    if create:
+        folder(path.parent)
+        flags |= os.O_CREAT
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not create:
+            return None
         raise unwritable(path, error) from error
     while not _lock(descriptor):
         if _exclusively_held(descriptor):

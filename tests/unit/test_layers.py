@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "envctl"
 LAYERS = (
     ("cli",),
     ("dev", "doctor", "starter"),
-    ("sandbox",),
-    ("servers",),
+    ("sandbox", "recovery"),
+    ("servers", "runs"),
     ("project",),
     ("leases", "held", "idle", "workspaces", "recall"),
     ("engines",),
