@@ -148,6 +148,7 @@ def load(
     )
     if placeholders is not None:
         _check_placeholders(reader, config, placeholders)
+    _check_words(reader, ("test", "ports"), config.test.ports, services, "service")
     for suite, one in config.test.suites.items():
         _check_words(reader, ("test", "suites", suite, "services"), one.services or (), services, "service")
         _check_words(reader, ("test", "suites", suite, "processes"), one.processes, config.dev.processes, "process")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def wake(home: Path) -> None:
             os.write(pipe, b"!")
         finally:
             os.close(pipe)
+
+
+def ended(home: Path, wait: float) -> bool:
+    """Wait until the set has no watcher, for whom nothing is left to do; whether that came within `wait` seconds."""
+    end = time.monotonic() + wait
+    while state.held(home / "idle.lock"):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
 
 
 def main(home: Path, descriptor: int) -> None:

@@ -1,18 +1,20 @@
-"""Which servers a project uses here: the engine, and why that one."""
+"""Which servers a project uses here: the engine, and why that one; whose they are; and the end of a run's own."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl import compose_file, containers, engines, leases, services
+from envctl import compose_file, containers, engines, idle, leases, ports, services, state, workspaces
 from envctl.engines.base import Engine
-from envctl.errors import EnvctlError, UsageError
-from envctl.model import EngineName, Need, ServerSet
+from envctl.errors import ConfigError, EnvctlError, UsageError
+from envctl.model import EngineName, Need, Running, ServerSet, Talk
 from envctl.project import Project
 
 Purpose = Literal["dev", "test"]
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +26,45 @@ class Servers:
     reason: str
 
 
-def choose(project: Project, purpose: Purpose = "dev") -> Servers:
-    """The set that this checkout's configuration asks for. Only our own processes come in a throw-away set."""
-    name, reason = _engine(project, purpose)
-    purpose = purpose if name == "embedded" else "dev"
-    needs = {one: Need(services.get(one), settings) for one, settings in project.config.services.items()}
+def choose(project: Project, purpose: Purpose = "dev", *, alone: str = "") -> Servers:
+    """The set that this checkout's configuration asks for. `alone` names a run that is to have one of its own."""
+    engine, reason = _engine(project, purpose)
+    name = _name(project, purpose, engine, alone)
     wanted = ServerSet(
         project=project.config.project,
-        name=purpose,
-        engine=name,
-        home=_home(project, purpose, name),
-        needs=needs,
+        name=name,
+        engine=engine,
+        home=project.home / f"{f'run-{alone}' if name == 'run' else name}-{engine}",
+        needs=_needs(project, name),
         checkout=project.root,
-        idle=project.config.idle,
-        options=_options(project, name),
+        idle=0 if name == "run" else project.config.idle,
+        options=_options(project, engine),
     )
-    return Servers(wanted, engines.get(name), reason)
+    return Servers(wanted, engines.get(engine), reason)
+
+
+def forget(home: Path, *, wait: float = leases.WAIT, talk: Talk = lambda line: None) -> bool:
+    """Stop a run's own servers and remove all that is left of them. False where somebody uses them, or none are there.
+
+    The caller holds the run's lock, so that no other run comes into this folder meanwhile.
+    """
+    if not home.is_dir():
+        return False
+    engine = engines.get(_engine_of_a_run(home))
+    with leases.locked(home, who="the end of a run", wait=wait, talk=talk):
+        if leases.holders(home):
+            return False
+        engine.forget(home, _readable(home), talk)
+        (home / "servers.json").unlink(missing_ok=True)
+        idle.wake(home)
+    if not idle.ended(home, wait):
+        return False
+    with leases.locked(home, who="the end of a run", wait=wait, talk=talk):
+        if leases.holders(home) or leases.record(home) is not None:
+            return False
+        ports.release(f"{home}:")
+        state.remove(home, last="lock")
+    return True
 
 
 def existing(project: Project) -> list[tuple[Path, Engine]]:
@@ -50,14 +75,37 @@ def existing(project: Project) -> list[tuple[Path, Engine]]:
 
 
 def _engine(project: Project, purpose: Purpose) -> tuple[EngineName, str]:
+    """What an application is tested on is what it is developed on: tests follow `dev`, never the other way."""
     asked = project.config.engine
     if asked != "auto":
         return asked, f"{project.config.origins.get('engine', 'the configuration')} says so"
-    for name in ("embedded", "compose"):
-        record = leases.record(_home(project, purpose, name))
-        if record is not None and record.ready and engines.get(name).alive(record):
-            return name, "its servers are running"
+    names: tuple[EngineName, ...] = ("embedded", "compose")
+    for one in ("dev",) if purpose == "dev" else ("dev", "test"):
+        for name in names:
+            if _runs(project.home / f"{one}-{name}", name):
+                return name, "its servers are running"
     return _detected(project)
+
+
+def _engine_of_a_run(home: Path) -> str:
+    """The engine in the name of a folder that a run's own servers were kept in; any other folder is refused."""
+    found = re.fullmatch(r"run-.+-([a-z]+)", home.name)
+    if found is None or found[1] not in engines.REGISTRY or home != workspaces.home(home.parent.name) / home.name:
+        raise EnvctlError(f"{home} was left alone", cause="it is no folder of one run's servers", code="not_ours")
+    return found[1]
+
+
+def _readable(home: Path) -> Running | None:
+    """The record, if there is one that can be read: without it everything is found by its marks."""
+    try:
+        return leases.record(home)
+    except EnvctlError:
+        return None
+
+
+def _runs(home: Path, engine: EngineName) -> bool:
+    record = leases.record(home)
+    return record is not None and record.ready and engines.get(engine).alive(record)
 
 
 def _detected(project: Project) -> tuple[EngineName, str]:
@@ -74,8 +122,45 @@ def _detected(project: Project) -> tuple[EngineName, str]:
     return "compose", f"there is {file.name}, and {runtime.name} answers"
 
 
-def _home(project: Project, purpose: Purpose, engine: EngineName | str) -> Path:
-    return project.home / f"{purpose}-{engine}"
+def _name(project: Project, purpose: Purpose, engine: EngineName, alone: str) -> Literal["dev", "test", "run"]:
+    """Whose servers they are: everybody's, the tests', or this run's."""
+    asked = project.config.test.server
+    own = asked == "own" or (asked == "auto" and engine == "embedded")
+    if purpose == "dev" or not (own or alone):
+        return "dev" if purpose == "dev" else _shared(project)
+    if engine == "external":
+        raise ConfigError(
+            "servers of somebody else cannot be made anew for tests: the engine is external",
+            cause='[test] isolation = "server" asks for it' if alone else '[test] server = "own" asks for it',
+            hint='use --engine embedded or compose; or set isolation = "database" and server = "shared"',
+            code="no_own_server",
+        )
+    return "run" if alone else "test"
+
+
+def _shared(project: Project) -> Literal["dev"]:
+    """The tests use the servers of `dev`, so ports of their own would be an idle wish."""
+    if project.config.test.ports:
+        raise ConfigError(
+            "[test] ports is for servers that are the tests' own, and they use those of dev",
+            hint='set `port` in the services\' own tables, or [test] server = "own"',
+        )
+    return "dev"
+
+
+def _needs(project: Project, name: str) -> dict[str, Need]:
+    wanted = project.config.services
+    common = {one: getattr(settings, "port", 0) for one, settings in wanted.items()}
+    fixed = common if name == "dev" else project.config.test.ports
+    for service, port in fixed.items():
+        if not 0 <= port <= LAST_PORT:
+            raise ConfigError(f"{port} is no port for {service}", hint="a port is a number from 1 to 65535")
+        if name != "dev" and port and port == common.get(service):
+            raise ConfigError(
+                f"port {port} of {service} cannot be that of dev and of the tests' own server at once",
+                hint='give them different ones in [services] and [test] ports, or set [test] server = "shared"',
+            )
+    return {one: Need(services.get(one), settings, fixed.get(one, 0)) for one, settings in wanted.items()}
 
 
 def _options(project: Project, engine: EngineName) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from envctl.model import Running, ServerSet, Sighting, Talk
@@ -30,6 +31,10 @@ class Engine(Protocol):
 
     def stop(self, running: Running, talk: Talk) -> None:
         """Stop the recorded servers and keep their data, if it was durable. Needs the record alone."""
+        ...
+
+    def forget(self, home: Path, running: Running | None, talk: Talk) -> None:
+        """Stop a throw-away set, and remove whatever it has outside of its state folder; also without its record."""
         ...
 
     def look(self, running: Running) -> tuple[Sighting, ...]:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from envctl.engines.base import Record
 from envctl.errors import ConfigError, EnvctlError, UnavailableError
@@ -41,6 +42,9 @@ class External:
     def stop(self, running: Running, talk: Talk) -> None:
         """Nothing to stop: the servers are not ours."""
         talk("the servers are external: they keep running")
+
+    def forget(self, home: Path, running: Running | None, talk: Talk) -> None:
+        """Nothing of them is ours."""
 
     def look(self, running: Running) -> tuple[Sighting, ...]:
         """Whether each can be reached from here; more is not ours to see."""

@@ -58,6 +58,13 @@ class Embedded:
         if home := running.detail.get("home"):
             folders.forget_scratch(Path(home))
 
+    def forget(self, home: Path, running: Running | None, talk: Talk) -> None:
+        """End also what no record tells of: every server's lock lies in the state folder."""
+        if running is not None:
+            self.stop(running, talk)
+        launch.stop_unrecorded(home)
+        folders.forget_scratch(home)
+
     def look(self, running: Running) -> tuple[Sighting, ...]:
         """What the kernel says of each recorded server, and whether its port answers."""
         return tuple(_sighting(name, server, running.ready) for name, server in running.servers.items())
@@ -75,7 +82,16 @@ class Embedded:
             for name, program in wanted.items()
             if found.get(name, program) != program
         )
-        return (*other, *(_uprooted(name, server) for name, server in running.servers.items() if _missing(server)))
+        moved = (
+            f"{name} listens on port {running.servers[name].address.port}, this checkout asks for {need.port}"
+            for name, need in servers.needs.items()
+            if name in running.servers and need.port not in (0, running.servers[name].address.port)
+        )
+        return (
+            *other,
+            *moved,
+            *(_uprooted(name, server) for name, server in running.servers.items() if _missing(server)),
+        )
 
 
 ENGINE = Embedded()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from signal import SIGKILL
 
 from envctl import ports, state, unprivileged
 from envctl.engines.base import Record
@@ -80,7 +81,7 @@ def plan(servers: ServerSet, name: str, need: Need, kept: Server | None) -> Job:
     """Everything about a server that is decided before it starts, so that it can be put on record first."""
     program = need.kind.program(need.settings)
     way = unprivileged.way(program)
-    return Job(name, need, servers, program, way, kept or _server(servers, name, program, way))
+    return Job(name, need, servers, program, way, kept or _server(servers, name, program, way, need.port))
 
 
 def bring_up(jobs: list[Job], book: Book, talk: Talk) -> None:
@@ -106,6 +107,12 @@ def stop_all(servers: Mapping[str, Server]) -> None:
     sweep(servers)
 
 
+def stop_unrecorded(home: Path) -> None:
+    """End whatever holds a server's lock in this state folder; its data are not wanted any more."""
+    found = (daemon.at(home, path.stem) for path in (home / "run").glob("*.alive"))
+    _each([(one, SIGKILL) for one in found if daemon.runs(one)])
+
+
 def sweep(servers: Mapping[str, Server]) -> None:
     """Remove what stopped servers left outside of their data folders, unless a stranger listens there now."""
     for one in servers.values():
@@ -125,10 +132,14 @@ def _each(ending: Iterable[tuple[Daemon, int]]) -> None:
         future.result()
 
 
-def _server(servers: ServerSet, name: str, program: Program, way: Way) -> Server:
+def _server(servers: ServerSet, name: str, program: Program, way: Way, fixed: int) -> Server:
     found = daemon.at(servers.home, name)
-    book = ports.lookup if daemon.runs(found) else ports.take  # A server whose record was lost is on its port.
+    runs = daemon.runs(found)
+    if fixed and not runs and not ports.is_free(fixed):
+        raise _taken(name, fixed)
+    book = ports.lookup if runs else ports.take  # A server whose record was lost is on its port.
     numbers = [book(_key(servers.home, name, index)) for index in range(program.ports)]
+    numbers[0] = fixed or numbers[0]
     detail = {
         "program": program.name,
         "data": str(folders.data(servers.home, program.name, way, durable=servers.durable)),
@@ -140,6 +151,14 @@ def _server(servers: ServerSet, name: str, program: Program, way: Way) -> Server
         "log": str(found.log),
     }
     return Server(Address(HOST, numbers[0], program.user, _password(servers.home)), detail)
+
+
+def _taken(service: str, port: int) -> PortTakenError:
+    return PortTakenError(
+        f"port {port} of {service} is taken",
+        cause="the configuration gives the server this port and no other, and something else listens there",
+        hint=f"see who: ss -ltnp 'sport = :{port}'; end it, or give {service} another port",
+    )
 
 
 def _key(home: Path, name: str, index: int) -> str:
@@ -164,7 +183,7 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
             raise _refuses(job)
         talk(f"{job.service} never got as far as listening: starting it again")
         daemon.stop(job.daemon, signal=int(job.server.detail["signal"]))
-        job = replace(job, server=_server(job.servers, job.service, job.program, job.way))
+        job = replace(job, server=_server(job.servers, job.service, job.program, job.way, job.need.port))
         book.change(job.service, job.server)
     started.append(job.service)
     talk(f"starting {job.service}")
@@ -175,6 +194,8 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
         except PortTakenError:
             if attempt == ATTEMPTS:
                 raise
+            if job.need.port and not ports.is_free(job.need.port):
+                raise _taken(job.service, job.need.port) from None
             job = _moved(job, book, talk)
 
 
