@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from envctl.runs.folders import Record
 
 SLOTS = 98
 
+Home = Path | Callable[[str], Path]
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -69,10 +70,11 @@ def new_id() -> str:
 
 
 @contextmanager
-def claimed(project: Project, *, home: Path, engine: str, command: str, talk: Talk, run_id: str = "") -> Iterator[Run]:
+def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Talk, run_id: str = "") -> Iterator[Run]:
     """The first slot of this namespace that is free and clean, ours until the block ends.
 
-    What the block leaves without `done` is residue, which recovery removes.
+    `home` is the state folder of its servers, or makes it of the run's identity. What the block leaves without `done`
+    is residue, which recovery removes.
     """
     run = _claimed(project, home, engine, command, run_id or new_id())
     if any(folders.alive(_folder(project, slot)) for slot in range(1, run.slot)):
@@ -85,7 +87,7 @@ def claimed(project: Project, *, home: Path, engine: str, command: str, talk: Ta
             state.free(run.descriptor)
 
 
-def _claimed(project: Project, home: Path, engine: str, command: str, run_id: str) -> Run:
+def _claimed(project: Project, home: Home, engine: str, command: str, run_id: str) -> Run:
     """Locked and on record under a private name, then published as the first slot whose name is free."""
     folder = state.folder(project.home / "runs")
     private = folder / f".{uuid.uuid4().hex}"
@@ -134,15 +136,16 @@ def _whose(record: Record) -> tuple[str, str]:
     return record.environment, record.namespace
 
 
-def _record(project: Project, home: Path, engine: str, command: str, run_id: str) -> Record:
+def _record(project: Project, home: Home, engine: str, command: str, run_id: str) -> Record:
+    identity = project.names.identity(project.environment)
     return Record(
         id=run_id,
-        identity=project.names.identity(project.environment),
+        identity=identity,
         environment=project.environment,
         namespace=project.namespace.name,
         slot=project.names.slot,
         workspace=str(project.root),
-        home=str(home),
+        home=str(home(identity) if callable(home) else home),
         engine=engine,
         command=command,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
