@@ -37,7 +37,8 @@ def capacity(address: Address) -> Capacity:
     with link.admin(address) as connection:
         limits = connection.execute(_LIMITS).fetchone()
         assert limits is not None
-        return Capacity(*limits, sessions=_sessions(connection))
+        connections, reserved, locks = limits
+        return Capacity(connections, reserved, locks, _sessions(connection))
 
 
 def _sessions(connection: Connection) -> Counter[str]:
