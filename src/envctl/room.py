@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from envctl.model import Capacity, Holder
 
 ADMIN = 4
-"""Connections kept for envctl itself: to build a template, refill the pool, remove what a dead run left, and a spare."""
+"""Connections kept for envctl: to build a template, refill the pool, remove what a dead run left; one to spare."""
 
 
 @dataclass(frozen=True, slots=True)

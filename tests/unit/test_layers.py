@@ -15,7 +15,7 @@ LAYERS = (
     ("sandbox", "recovery"),
     ("servers", "runs"),
     ("project",),
-    ("leases", "held", "idle", "workspaces", "recall"),
+    ("admission", "leases", "held", "idle", "room", "workspaces", "recall"),
     ("engines",),
     ("services",),
     ("migrations", "processes", "compose_file"),
