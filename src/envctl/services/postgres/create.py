@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -32,7 +32,7 @@ class Powers:
     databases: bool
 
 
-def create(address: Address, claim: Claim, *, extensions: Iterable[str], superuser: bool) -> Access:
+def create(address: Address, claim: Claim, *, extensions: Collection[str], superuser: bool) -> Access:
     """The login, then its database, then what is in it. Each step is found done, or is done again."""
     name, login = records.legal(claim.names["database"]), records.legal(claim.identity)
     with link.admin(address) as connection:
@@ -41,7 +41,8 @@ def create(address: Address, claim: Claim, *, extensions: Iterable[str], superus
             role = _role(connection, claim, powers, superuser=superuser) if powers.roles else None
             with link.locked(connection, "database", name):
                 database, made = _database(connection, claim, login if role else powers.user, powers)
-                _furnish(address, name, extensions, login if role else "")
+                if extensions or connection.info.server_version < 150000:
+                    _furnish(address, name, extensions, login if role else "")
     account = (login, claim.secret) if role else (address.user, address.password)
     return Access((database, role) if role else (database,), values(address, name, *account), created=made)
 
@@ -110,7 +111,8 @@ def _join(connection: Connection, claim: Claim, powers: Powers) -> None:
     found = records.role(connection, name)
     if found is None:
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-        records.write(connection, "ROLE", name, replace(claim.owner, namespace=EVERYBODY, worker="", notes={}))
+        everybody = replace(claim.owner, namespace=EVERYBODY, worker="", lease="", notes={})
+        records.write(connection, "ROLE", name, everybody)
     elif not owned_by(found.owner, claim.owner.project):
         raise _taken("role", name, found.owner)
     grant = sql.SQL("GRANT {} TO {}")
@@ -163,8 +165,11 @@ def _publish(connection: Connection, name: str, owner: Owner) -> None:
         _say(connection, "ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1", name)
 
 
-def _furnish(address: Address, name: str, extensions: Iterable[str], login: str) -> None:
-    """Extensions; and before 15, where `public` was not the owner's by itself, that too."""
+def _furnish(address: Address, name: str, extensions: Collection[str], login: str) -> None:
+    """Extensions; and before 15, where `public` was not the owner's by itself, that too.
+
+    We enter only where one of them is to do: the server counts sessions, and ours would pass for the application's.
+    """
     with link.admin(address, name) as connection:
         if login and connection.info.server_version < 150000:
             _say(connection, "ALTER SCHEMA public OWNER TO {}", login)
