@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,8 +21,8 @@ from envctl.runs import folders
 from envctl.runs.folders import Record
 
 SLOTS = 98
-
 Home = Path | Callable[[str], Path]
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -55,6 +54,15 @@ class Run:
         """The names of its slot."""
         return self.project.names
 
+    @property
+    def memory(self) -> Path:
+        """Where services keep what they remember of its claims."""
+        return self.folder / folders.CLAIMS
+
+    def begun(self) -> None:
+        """From now on it makes things. Called before the first one, once the servers are held."""
+        (self.folder / folders.UNTOUCHED).unlink(missing_ok=True)
+
     def keep(self, names: Iterable[str]) -> None:
         """Leave these resources alone until the next run of this namespace. Called before the others are dropped."""
         folders.write(self.folder, replace(self.record, kept=tuple(names)))
@@ -64,19 +72,14 @@ class Run:
         folders.remove(self.folder)
 
 
-def new_id() -> str:
-    """A name for a run that no other has."""
-    return uuid.uuid4().hex[:12]
-
-
 @contextmanager
-def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Talk, run_id: str = "") -> Iterator[Run]:
+def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Talk) -> Iterator[Run]:
     """The first slot of this namespace that is free and clean, ours until the block ends.
 
     `home` is the state folder of its servers, or makes it of the run's identity. What the block leaves without `done`
     is residue, which recovery removes.
     """
-    run = _claimed(project, home, engine, command, run_id or new_id())
+    run = _claimed(project, home, engine, command)
     if any(folders.alive(_folder(project, slot)) for slot in range(1, run.slot)):
         talk(f"another run of this checkout is at work: this one is slot {run.slot} ({run.names.sandbox})")
     try:
@@ -87,14 +90,15 @@ def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Ta
             state.free(run.descriptor)
 
 
-def _claimed(project: Project, home: Home, engine: str, command: str, run_id: str) -> Run:
+def _claimed(project: Project, home: Home, engine: str, command: str) -> Run:
     """Locked and on record under a private name, then published as the first slot whose name is free."""
     folder = state.folder(project.home / "runs")
-    private = folder / f".{uuid.uuid4().hex}"
+    private, run_id = folder / f".{os.urandom(16).hex()}", os.urandom(6).hex()
     with folders.making(folder, fcntl.LOCK_SH):
         descriptor = state.claim(private / folders.LOCK)
         assert descriptor is not None, "nobody else knows this name"
         try:
+            (private / folders.UNTOUCHED).touch(mode=0o600)
             for slot in range(1, SLOTS + 1):
                 mine = replace(project, names=replace(project.names, slot=slot))
                 target = _folder(project, slot)

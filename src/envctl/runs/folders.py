@@ -10,7 +10,6 @@ import fcntl
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -24,6 +23,10 @@ LOCK = "lock"
 RECORD = "run.json"
 VERDICT = "recovery.json"
 """What recovery came to; from when it is there on, its folder is a dead run's, also while recovery has its lock."""
+UNTOUCHED = "untouched"
+"""A file that is there until the run begins to make something on its servers: while it is, there is nothing to find."""
+CLAIMS = "claims"
+"""What services remember of this run's claims: a folder for each identity, in it one for each service."""
 MAKING = ".making"
 """A lock: shared by those who make folders under private names, exclusive for whoever removes forgotten ones."""
 
@@ -125,7 +128,7 @@ def read(folder: Path) -> Record:
 
 def remove(folder: Path) -> None:
     """Give a slot free, in one step; whoever calls holds its lock. What dies after that step leaves a private name."""
-    private = folder.with_name(f".{uuid.uuid4().hex}")
+    private = folder.with_name(f".{os.urandom(16).hex()}")
     try:
         folder.rename(private)
     except FileNotFoundError:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, ServerKind
+from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, ServerKind, Talk
 
 
 class Service(ServerKind, Protocol):
@@ -20,6 +20,8 @@ class Service(ServerKind, Protocol):
     """The frozen dataclass that `[services.NAME]` is parsed into (fields made by `config.setting`)."""
     exports: Mapping[str, str]
     """The variables an application gets by default: {"DATABASE_URL": "{postgres.url}"}."""
+    templates: Templates | None
+    """How what was migrated is kept and copied; None where copies would be no cheaper than migrating."""
 
     def logical_names(self, settings: Any) -> tuple[tuple[str, str], ...]:
         """What is isolated, as (pattern, logical name): (("database", "database"),), (("bucket", "statements"),)."""
@@ -58,12 +60,100 @@ class Service(ServerKind, Protocol):
         """Everything envctl made there for this project, each with its owner record."""
         ...
 
+    def unfinished(self, address: Address, memory: Path) -> None:
+        """Remove what a killed `create` left that bears no record yet, as its claim's memory tells."""
+        ...
+
     def capacity(self, address: Address) -> Capacity | None:
         """What the server can bear at once; None where nothing of it runs out."""
         ...
 
     def visits(self, address: Address, names: Iterable[str]) -> dict[str, int]:
         """How many sessions of others ever used these databases; one that cannot be told is left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A migrated resource under seal: nobody can enter it, and copies come from it."""
+
+    service: str
+    name: str
+    owner: Owner
+
+    @property
+    def digest(self) -> str:
+        """What it was made of."""
+        return self.owner.notes.get("digest", "")
+
+    @property
+    def bytes(self) -> int:
+        """How big it was when it was sealed."""
+        return int(self.owner.notes.get("bytes", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What of a server changes the result of a migration, and what that server is called in our own notes."""
+
+    server: str
+    result: Mapping[str, str]
+
+
+class Building(Protocol):
+    """One template that is being built, by us alone. Its draft is private until `publish`, which is one step."""
+
+    def draft(self, settings: Any, owner: Owner, ancestor: Template | None) -> Access:
+        """Something to migrate, with a login of its own: empty, or a copy. What a dead build left of it goes first."""
+        ...
+
+    def publish(self, owner: Owner) -> Template:
+        """Seal the draft under its name. An older template of that name makes room in the same step."""
+        ...
+
+    def abandon(self) -> None:
+        """Remove the draft and its login."""
+        ...
+
+
+class Templates(Protocol):
+    """What a service can do with what was migrated once. `memory` is a private folder for what it measured."""
+
+    def traits(self, address: Address, settings: Any) -> Traits:
+        """The server as far as the result of a migration depends on it."""
+        ...
+
+    def find(self, address: Address, project: str, digest: str) -> Template | None:
+        """The sealed template of that digest. From then on nobody removes it while this process lives."""
+        ...
+
+    def all(self, address: Address, project: str) -> Sequence[Template]:
+        """Every sealed template of the project."""
+        ...
+
+    def building(
+        self, address: Address, project: str, digest: str, *, who: str, wait: float, talk: Talk, memory: Path
+    ) -> AbstractContextManager[Building]:
+        """Be the only one who builds that template; says whom it waits for. It ends with the block or this process."""
+        ...
+
+    def clone(self, address: Address, settings: Any, claim: Claim, template: Template, *, memory: Path) -> Access:
+        """The claim's login and its resource, a copy: a ready one from the pool, or made now.
+
+        What has its name and came of another run goes first, unless somebody is connected to it.
+        """
+        ...
+
+    def fresh(self, address: Address, claim: Claim, template: Template, name: str, *, memory: Path) -> Access:
+        """One more copy, for the login that the claim has already."""
+        ...
+
+    def discard(self, address: Address, resource: Resource) -> None:
+        """Remove a copy of one's own, and end its sessions; its login stays."""
+        ...
+
+    def fill(self, address: Address, template: Template, count: int, *, memory: Path) -> int:
+        """Make copies ahead until so many are ready; how many were made. Nothing where somebody else does it now."""
         ...
 
 

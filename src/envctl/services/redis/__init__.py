@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from envctl.digests import hexdigest
@@ -41,6 +42,7 @@ class Redis:
 
     name = "redis"
     settings: type[Any] = Settings
+    templates = None
     exports: Mapping[str, str] = {"REDIS_URL": "{redis.url}"}
 
     def program(self, settings: Settings) -> Program:
@@ -151,6 +153,9 @@ class Redis:
         with wire.connected(address) as client:
             entries = registry.entries(client)
         return [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
+
+    def unfinished(self, address: Address, memory: Path) -> None:
+        """Nothing ever is: the record allots the number."""
 
     def capacity(self, address: Address) -> Capacity | None:
         """Nothing of it runs out."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from envctl import state
-from envctl.errors import UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.namespace import bucket_name
@@ -45,6 +45,7 @@ class S3:
 
     name = "s3"
     settings: type[Any] = Settings
+    templates = None
     exports: Mapping[str, str] = {
         "AWS_ENDPOINT_URL_S3": "{s3.endpoint}",
         "AWS_ACCESS_KEY_ID": "{s3.access_key}",
@@ -113,16 +114,17 @@ class S3:
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
         """Every bucket with its record, then the one key for all of them."""
-        from envctl.services.s3 import identities
+        from envctl.services.s3 import identities, intents
         from envctl.services.s3.wire import connected
 
         names = {logical: claim.names[logical] for logical in settings.buckets}
         held = state.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
         with held, connected(address) as client:
-            made = [_bucket(client, name, claim) for name in names.values()]
+            made = {name: intents.make(client, name, claim) for name in names.values()}
         key, secret = identities.grant(address, claim.identity, claim.secret, tuple(names.values()))
         values = _values(address, settings, names, key, secret)
-        return Access(tuple(resource for resource, _ in made), values, any(created for _, created in made))
+        resources = tuple(_resource(name, found) for name, (found, _) in made.items())
+        return Access(resources, values, any(created for _, created in made.values()))
 
     def opens(self, address: Address, claim: Claim, access: Access) -> bool:
         """Whether the claim's own key still sees every bucket, and each still bears the claim's record in its tags."""
@@ -169,6 +171,12 @@ class S3:
             _resource(name, one) for name, one in found.items() if one.owner is None or one.owner.project == project
         ]
 
+    def unfinished(self, address: Address, memory: Path) -> None:
+        """Buckets that were to be made, and are there without a record and without content."""
+        from envctl.services.s3 import intents
+
+        intents.give_up(address, memory)
+
     def capacity(self, address: Address) -> Capacity | None:
         """Nothing of it runs out."""
         return None
@@ -179,30 +187,6 @@ class S3:
 
 
 SERVICE = S3()
-
-
-def _bucket(client: Any, name: str, claim: Claim) -> tuple[Resource, bool]:
-    """The claim's bucket and whether it is new. One without a record is taken only if it is empty and we meant it."""
-    from envctl.services.s3 import buckets
-
-    intent = claim.memory / f"s3-{name}.json"
-    intended = intent.exists()
-    found = buckets.read(client, name)
-    created = found is None
-    if found is None:
-        state.write(intent, {"bucket": name, "identity": claim.identity})
-        intended = buckets.make(client, name) or intended
-        found = buckets.read(client, name)
-    if found is None:
-        raise UnavailableError(f"bucket {name} was removed while it was being made", hint="try again")
-    if not found.marked:
-        if not (intended and buckets.empty(client, name)):
-            raise not_ours(f"bucket {name}", None, hint="choose another name in [services.s3], or remove that bucket")
-        found = buckets.write(client, name, found, claim.owner, claim.identity)
-    if not same_claimant(found.owner, claim.owner):
-        raise not_ours(f"bucket {name}", found.owner, hint="choose another name in [services.s3]")
-    intent.unlink(missing_ok=True)
-    return _resource(name, found), created
 
 
 def _silent(_: str) -> None:
