@@ -32,6 +32,8 @@ class Declared:
     command: tuple[str, ...] = field(default=(), repr=False)
     ports: tuple[int, ...] = ()
     depends_on: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    """The ports of the host that it is published on, where the file names them."""
 
 
 def project_file(options: Any, root: Path) -> Path | None:
@@ -58,11 +60,11 @@ def with_override(file: Path) -> tuple[Path, ...]:
 
 
 def generate(project: str, needs: Mapping[str, Need]) -> str:
-    """The compose file for these services: loopback only, ports that the engine picks, data in named volumes."""
+    """The compose file for these services: on loopback, ports fixed or picked by the engine, data in named volumes."""
     wanted = {name: need.kind.container(need.settings) for name, need in sorted(needs.items())}
     return _template("compose.yaml").substitute(
         project=project,
-        services="".join(_service(project, name, one) for name, one in wanted.items()).rstrip(),
+        services="".join(_service(project, name, one, needs[name].port) for name, one in wanted.items()).rstrip(),
         volumes="\n".join(f"  {_volume(name)}: {{}}" for name, one in wanted.items() if one.volume) or "  {}",
     )
 
@@ -71,8 +73,18 @@ def declared(stack: Stack) -> dict[str, Declared]:
     """The services of the stack's files; a file that compose cannot read is an error with compose's own words."""
     if not stack.runtime.modern:
         return {name: Declared(name) for name in _ask(stack, containers.services(stack)).split()}
-    content = json.loads(_ask(stack, containers.config(stack)))
-    return {name: _declared(name, body) for name, body in content.get("services", {}).items()}
+    return declared_in(document(stack))
+
+
+def document(stack: Stack) -> dict[str, Any]:
+    """The whole project as compose reads it, merged and interpolated; it has every secret in it."""
+    content: dict[str, Any] = json.loads(_ask(stack, containers.config(stack)))
+    return content
+
+
+def declared_in(document: Mapping[str, Any]) -> dict[str, Declared]:
+    """The services of such a document."""
+    return {name: _declared(name, body) for name, body in (document.get("services") or {}).items()}
 
 
 def choose(needs: Mapping[str, Need], options: Any, there: Mapping[str, Declared]) -> dict[str, str]:
@@ -140,23 +152,33 @@ def _ask(stack: Stack, command: Any) -> str:
 
 def _declared(name: str, body: Mapping[str, Any]) -> Declared:
     environment = {key: str(value) for key, value in (body.get("environment") or {}).items() if value is not None}
+    ports = [_port(one) for one in body.get("ports") or ()]
     return Declared(
         name=name,
         image=body.get("image", ""),
         environment=environment,
         command=(*(body.get("entrypoint") or ()), *(body.get("command") or ())),
-        ports=tuple(int(port["target"]) for port in body.get("ports") or ()),
+        ports=tuple(int(port["target"]) for port in ports),
         depends_on=tuple(body.get("depends_on") or ()),
+        published=tuple(str(port["published"]) for port in ports if port.get("published")),
     )
 
 
-def _service(project: str, name: str, one: Container) -> str:
+def _port(one: Any) -> Mapping[str, Any]:
+    """A published port as compose tells it, or as we write it: `127.0.0.1:5433:5432`."""
+    if not isinstance(one, str):
+        return dict(one)
+    _, published, target = one.split(":")
+    return {"published": published, "target": target}
+
+
+def _service(project: str, name: str, one: Container, port: int) -> str:
     return _template("service.yaml").substitute(
         name=name,
         image=_value(one.image),
         environment=_value(dict(one.environment)),
         command=_value(list(one.command) or None),
-        port=_value(f"127.0.0.1::{one.port}"),
+        port=_value(f"127.0.0.1:{port or ''}:{one.port}"),
         mounts=_value([f"{_volume(name)}:{one.volume}"] if one.volume else []),
         labels=_value({"envctl.project": project, "envctl.service": name}),
         health=_value(_health(one)),

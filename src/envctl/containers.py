@@ -194,6 +194,22 @@ def ps(runtime: Runtime, project: str) -> Command:
     return Command((runtime.cli, "ps", "--all", "--no-trunc", "--quiet", "--filter", label))
 
 
+def labelled(runtime: Runtime, label: str, *, running: bool = False) -> Command:
+    """Prints the ids of the containers with a label: of all, or of those that run."""
+    which = () if running else ("--all",)
+    return Command((runtime.cli, "ps", *which, "--no-trunc", "--quiet", "--filter", f"label={label}"))
+
+
+def networks(runtime: Runtime, label: str) -> Command:
+    """Prints the ids of all networks with a label."""
+    return Command((runtime.cli, "network", "ls", "--quiet", "--filter", f"label={label}"))
+
+
+def remove_networks(runtime: Runtime, ids: Iterable[str]) -> Command:
+    """Remove networks; refuses one that is in use."""
+    return Command((runtime.cli, "network", "rm", *ids))
+
+
 def publisher(runtime: Runtime, port: int) -> Command:
     """Prints the names of the containers that publish a port."""
     return Command((runtime.cli, "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"))
@@ -217,6 +233,11 @@ def stop(runtime: Runtime, ids: Iterable[str]) -> Command:
 def remove(runtime: Runtime, ids: Iterable[str]) -> Command:
     """Remove stopped containers; refuses a running one and leaves every volume."""
     return Command((runtime.cli, "rm", *ids))
+
+
+def wipe(runtime: Runtime, ids: Iterable[str]) -> Command:
+    """End containers at once and remove them, with the volumes that have no name."""
+    return Command((runtime.cli, "rm", "--force", "--volumes", *ids))
 
 
 def logs(runtime: Runtime, container: str, *, follow: bool = False, last: int | None = None) -> Command:

@@ -150,6 +150,8 @@ class Container:
     command: tuple[str, ...]
     volume: str
     health: tuple[str, ...]
+    hasty: tuple[str, ...] = ()
+    """Flags for its command where its data may be lost: nothing is done for the case of a crash."""
 
 
 @dataclass(frozen=True, slots=True)

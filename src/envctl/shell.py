@@ -24,7 +24,7 @@ class Done:
     err: str
 
 
-def run(command: Command, *, check: bool = True, seconds: float | None = None) -> Done:
+def run(command: Command, *, check: bool = True, seconds: float | None = None, keep: tuple[int, ...] = ()) -> Done:
     """Run to the end and return what it printed. Secrets go by `stdin` or `env`, never in argv."""
     try:
         done = subprocess.run(
@@ -37,6 +37,7 @@ def run(command: Command, *, check: bool = True, seconds: float | None = None) -
             env=environment(command),
             timeout=seconds,
             check=False,
+            pass_fds=keep,
         )
     except FileNotFoundError as error:
         raise EnvctlError(f"{command.argv[0]} could not be run", cause=str(error), code="no_program") from error

@@ -6,16 +6,18 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from envctl import compose_file, containers, shell, state
-from envctl.compose_file import project_file
+from envctl.compose_file import Declared, project_file
 from envctl.containers import Runtime, Stack
 from envctl.engines.base import Record
 from envctl.engines.compose import drift as compose_drift
 from envctl.engines.compose import errors as compose_errors
+from envctl.engines.compose import own as compose_own
 from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose import waiting as compose_wait
 from envctl.engines.compose.seen import Seen
@@ -48,13 +50,21 @@ class Compose:
         return running.ready and all(_answers(server.address) for server in running.servers.values())
 
     def stop(self, running: Running, talk: Talk) -> None:
-        """Stop the containers that we started; they and their volumes stay."""
+        """Stop the containers that we started. They and their volumes stay, except where all is throw-away."""
         runtime, ours = _runtime(running), set(json.loads(running.detail["started"]))
+        if home := running.detail.get("home"):
+            talk(f"removing {', '.join(sorted(ours))} of {running.detail['project']}")
+            compose_own.remove(runtime, Path(home))
+            return
         seen = compose_seen.containers_of(runtime, running.detail["project"])
         going = [one for one in seen.values() if one.service in ours and one.running]
         if going:
             talk(f"stopping {', '.join(sorted(one.name for one in going))}")
             shell.run(containers.stop(runtime, [one.id for one in going]))
+
+    def forget(self, home: Path, running: Running | None, talk: Talk) -> None:
+        """Remove what bears the set's label, whatever is on record."""
+        compose_own.remove(_runtime(running) if running else containers.detect(), home)
 
     def look(self, running: Running) -> tuple[Sighting, ...]:
         """One sighting for each service, from the engine."""
@@ -78,9 +88,11 @@ class Compose:
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
         """Running containers against this checkout's compose file."""
         stack = _stack(servers, _runtime(running), write=False)
+        if not servers.durable:
+            stack, _, _ = compose_own.stack(servers, stack)
         chosen = json.loads(running.detail["services"])
         seen = compose_seen.containers_of(stack.runtime, stack.project)
-        return compose_drift.sentences(stack, chosen, seen)
+        return compose_drift.sentences(stack, chosen, seen, telling=not servers.durable)
 
 
 ENGINE = Compose()
@@ -88,15 +100,30 @@ ENGINE = Compose()
 
 def _start(servers: ServerSet, before: Running | None, record: Record, talk: Talk, *, recreate: bool) -> Running:
     runtime = containers.detect(preferred=getattr(servers.options, "runtime", ""))
-    stack = _stack(servers, runtime, write=True)
-    there = compose_file.declared(stack)
-    chosen = compose_file.choose(servers.needs, servers.options, there)
+    stack, chosen, there = _project(servers, runtime)
     job = Start(servers, stack, chosen, there, containers.published_host(containers.endpoint(runtime)))
     before = _leave_other(before, stack, talk)
     begun = _begin(job, before)
     record(begun)
-    _up(job, talk, recreate=recreate)
-    return replace(begun, servers=compose_wait.until_ready(job, talk), ready=True)
+    if servers.durable:
+        _up(job, talk, recreate=recreate)
+        return replace(begun, servers=compose_wait.until_ready(job, talk), ready=True)
+    with compose_own.starting(runtime, servers.home) as lock:
+        _up(job, talk, recreate=recreate, keep=(lock,))
+        return replace(begun, servers=compose_wait.until_ready(job, talk), ready=True)
+
+
+def _project(servers: ServerSet, runtime: Runtime) -> tuple[Stack, Mapping[str, str], Mapping[str, Declared]]:
+    """The compose project of a set, which of its services is which of ours, and what they are."""
+    if not servers.durable:
+        return compose_own.stack(servers, _stack(servers, runtime, write=False))
+    stack = _stack(servers, runtime, write=True)
+    there = compose_file.declared(stack)
+    chosen = compose_file.choose(servers.needs, servers.options, there)
+    for service, need in servers.needs.items():
+        if need.port and stack.runtime.modern and str(need.port) not in there[chosen[service]].published:
+            raise compose_errors.unpublished(stack, service, chosen[service], need.port)
+    return stack, chosen, there
 
 
 def _stack(servers: ServerSet, runtime: Runtime, *, write: bool) -> Stack:
@@ -142,6 +169,7 @@ def _begin(job: Start, before: Running | None) -> Running:
     ours = set(json.loads(before.detail["started"])) if before else set()
     fresh = {name for name in job.with_others if name not in seen or not seen[name].running}
     detail = {
+        **({} if job.servers.durable else {"home": str(job.servers.home)}),
         "runtime": job.stack.runtime.name,
         "project": job.stack.project,
         "files": json.dumps([str(file) for file in job.stack.files]),
@@ -151,7 +179,7 @@ def _begin(job: Start, before: Running | None) -> Running:
     return Running("compose", before.servers if before else {}, ready=False, detail=detail)
 
 
-def _up(job: Start, talk: Talk, *, recreate: bool) -> None:
+def _up(job: Start, talk: Talk, *, recreate: bool, keep: tuple[int, ...] = ()) -> None:
     stack = job.stack
     seen = compose_seen.containers_of(stack.runtime, stack.project)
     stuck = [one.id for name, one in seen.items() if name in job.with_others and one.never_ran]
@@ -162,19 +190,19 @@ def _up(job: Start, talk: Talk, *, recreate: bool) -> None:
         if shell.run(containers.image(stack.runtime, image), check=False).code != 0:
             talk(f"pulling {image}")
     talk(f"starting {', '.join(sorted(job.chosen.values()))} of {stack.project} with {stack.runtime.name}")
-    done = _run_up(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate))
+    done = _run_up(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate), keep)
     if done.code != 0:
         raise compose_errors.from_up(stack, done)
 
 
-def _run_up(command: Command) -> Done:
+def _run_up(command: Command, keep: tuple[int, ...]) -> Done:
     """Run it, again where it met another one: the compose of a killed envctl works on for a moment."""
     for _ in range(ATTEMPTS - 1):
-        done = shell.run(command, check=False)
+        done = shell.run(command, check=False, keep=keep)
         if done.code == 0 or not compose_errors.CROSSED.search(done.err):
             return done
         time.sleep(1)
-    return shell.run(command, check=False)
+    return shell.run(command, check=False, keep=keep)
 
 
 def _sighting(service: str, one: Seen | None, *, ready: bool) -> Sighting:

@@ -12,9 +12,17 @@ from envctl.compose_file import Declared
 from envctl.containers import Stack
 from envctl.engines.compose.seen import Seen
 
+UNKNOWN = "settings"
+"""What differs where only compose's digest does."""
 
-def sentences(stack: Stack, chosen: Mapping[str, str], seen: Mapping[str, Seen]) -> tuple[str, ...]:
-    """One sentence for each service whose container was made from another configuration."""
+
+def sentences(
+    stack: Stack, chosen: Mapping[str, str], seen: Mapping[str, Seen], *, telling: bool = False
+) -> tuple[str, ...]:
+    """One sentence for each service whose container was made from another configuration.
+
+    With `telling` only where it can be said what differs: files of another checkout are mounted from elsewhere.
+    """
     there = compose_file.declared(stack)
     wanted = _hashes(stack)
     found = []
@@ -23,7 +31,7 @@ def sentences(stack: Stack, chosen: Mapping[str, str], seen: Mapping[str, Seen])
         if one is None or name not in there or not _differs(stack, name, one, wanted.get(name, "")):
             continue
         found.append(_sentence(service, one, there[name], stack.file))
-    return tuple(found)
+    return tuple(one for one in found if not (telling and f" another {UNKNOWN} " in one))
 
 
 def _differs(stack: Stack, name: str, one: Seen, wanted: str) -> bool:
@@ -54,5 +62,5 @@ def _sentence(service: str, one: Seen, declared: Declared, file: str) -> str:
         parts.append("command")
     if set(declared.ports) != {inside for inside, _, _ in one.published}:
         parts.append("ports")
-    what = " and ".join(parts) or "settings"
+    what = " and ".join(parts) or UNKNOWN
     return f"{service} runs with another {what} than {file} asks for"

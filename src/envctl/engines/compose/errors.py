@@ -86,6 +86,15 @@ def unusable(one: Seen, seen: Observed, service: str) -> ConfigError:
     )
 
 
+def unpublished(stack: Stack, service: str, compose_service: str, port: int) -> ConfigError:
+    """A port that the configuration fixes and the project's own compose file does not publish."""
+    return ConfigError(
+        f"{service} is to be on port {port}, and {stack.file} does not publish {compose_service} there",
+        hint=f'write ports: ["127.0.0.1:{port}:PORT"] in {stack.file}, or leave `port` out of [services.{service}]',
+        code="no_published_port",
+    )
+
+
 def _port(stack: Stack, said: str) -> PortTakenError:
     line = next(line for line in reversed(said.splitlines()) if TAKEN.search(line))
     numbers = PORT.findall(line)

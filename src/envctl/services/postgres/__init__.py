@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult
 
@@ -127,6 +128,7 @@ class Postgres:
             command=("postgres", *program.options({**program.SHARED, **settings.settings})),
             volume=data_folder(settings.image),
             health=("pg_isready", "-h", "127.0.0.1", "-U", "postgres"),
+            hasty=program.options(program.THROW_AWAY),
         )
 
     def adopt(self, seen: Observed) -> Address | None:
@@ -202,6 +204,9 @@ class Postgres:
         from envctl.services.postgres import records
 
         return records.everything(address, project)
+
+    def unfinished(self, address: Address, memory: Path) -> None:
+        """Nothing ever is: a database without its record is explained by that of its login."""
 
     def capacity(self, address: Address) -> Capacity:
         """Its connections and locks, and whose sessions are there now."""
