@@ -154,7 +154,7 @@ def test_module(number: int, rows: int) -> str:
     return TEST.format(one=one, two=two) + "".join(cases)
 
 
-def twenty_megabytes(tables: int = 80, rows: int = 180) -> str:
+def twenty_megabytes(tables: int = 80, rows: int = 230) -> str:
     """A schema as SQL: 80 tables, 220 indexes (keys among them) and rows, about 20 MB as a database."""
     lines: list[str] = []
     for number in range(tables):
@@ -168,7 +168,7 @@ def twenty_megabytes(tables: int = 80, rows: int = 180) -> str:
         if number < tables * 3 // 4:
             lines.append(f"CREATE INDEX {this}_state ON {this} (state, created);")
         lines.append(
-            f"INSERT INTO {this} (code, amount, body) SELECT 'c' || n, n, repeat(md5(n::text), 4)"
+            f"INSERT INTO {this} (code, amount, body) SELECT 'c' || n, n, repeat(md5(n::text), 4)"  # noqa: S608
             f" FROM generate_series(1, {rows}) AS n;"
         )
     return "\n".join(lines) + "\n"

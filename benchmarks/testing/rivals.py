@@ -1,4 +1,4 @@
-"""The ways to give 300 tests in four workers their databases: each is a command, and what stands before and after it."""
+"""The ways to give 300 tests in four workers their databases: each is a command, and what is before and after it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def run(one: Contender, clock: Path) -> Lap:
     finally:
         one.after()
     if done.returncode or f"{one.tests} passed" not in done.stdout:
-        raise SystemExit(f"error: {one.name} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        raise SystemExit(
+            f"error: {one.name} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
     times = [[float(word) for word in line.split()] for line in clock.read_text().splitlines()]
     return Lap(end - start, min(first for first, _ in times) - start, end - max(last for _, last in times))
 
@@ -76,7 +78,9 @@ def floor(folder: Path, server: Server) -> Contender:
         for worker in WORKERS:
             server.execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", f"floor_{worker}", "prepared")
 
-    return Contender("prepared databases (the floor)", "by hand", made, PYTEST, environment, before, dropper(server, "floor"))
+    return Contender(
+        "prepared databases (the floor)", "by hand", made, PYTEST, environment, before, dropper(server, "floor")
+    )
 
 
 def template(made: Path, server: Server, environment: Mapping[str, str]) -> None:

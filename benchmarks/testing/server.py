@@ -52,12 +52,17 @@ class Server:
     def execute(self, statement: LiteralString, *names: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """One statement outside of a transaction; {} are names."""
         with connect(self.address, database) as connection:
-            cursor = connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            cursor = connection.execute(composed(statement, *names))
             return list(cursor.fetchall()) if cursor.description else []
 
     def settings(self) -> dict[str, str]:
         """What differs from PostgreSQL's defaults."""
         return settings(self.address)
+
+
+def composed(statement: LiteralString, *names: str) -> sql.Composed:
+    """A statement in which {} are names."""
+    return sql.SQL(statement).format(*map(sql.Identifier, names))
 
 
 def connect(address: Address, database: str) -> psycopg.Connection[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 # mypy: ignore-errors
 import os
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
@@ -31,5 +32,5 @@ def clock(database_url):
     began = time.monotonic()
     yield
     if CLOCK:
-        with open(CLOCK, "a") as file:
+        with Path(CLOCK).open("a") as file:
             file.write(f"{began} {time.monotonic()}\n")

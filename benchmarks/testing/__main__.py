@@ -1,0 +1,113 @@
+"""What `envctl test` costs, beside what a user would pick instead: the same 300 tests in four workers, side by side.
+
+Every way runs once per round, in turn, so that a busy minute of the machine meets all alike; ratios are of medians of
+the same run. Nothing is asserted: the aims and what was found stand beside each other in benchmarks/results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import app
+import crowd
+import fresh
+import idle
+import migrating
+import plot
+import psutil
+import suite
+from figures import Report, rounded
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+PARTS: dict[str, Callable[[Path, int, Report], None]] = {
+    "suite": suite.measure,
+    "cold": suite.cold,
+    "migrating": migrating.measure,
+    "fresh": fresh.measure,
+    "crowd": crowd.measure,
+    "idle": lambda folder, rounds, report: idle.measure(folder, report),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="how often each is measured")
+    parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; nothing is written then")
+    given = parser.parse_args()
+    before, report = os.getloadavg(), Report()
+    with tempfile.TemporaryDirectory(prefix="envctl-bench-") as folder:
+        for name in given.only or PARTS:
+            print(f"{name}:", flush=True)
+            PARTS[name](Path(folder) / name, given.rounds, report)
+    print(table(report))
+    if not given.only:
+        write(report, before, given.rounds)
+
+
+def table(report: Report) -> str:
+    """What a person reads."""
+    lines = [f"\n{'':<44}{'median':>8}  {'least to most':<16}{'over floor':>10}  {'of floor':>9}"]
+    for row in report.contenders:
+        spread = f"{row['least']:.2f} to {row['most']:.2f}"
+        over = f"{row['over_floor']:>8.2f} s  {row['of_floor']:>7.2f} x"
+        lines.append(f"{row['name']:<44}{row['median']:>6.2f} s  {spread:<16}{over}")
+    lines += [f"{one['name']}: skipped, {one['reason']}" for one in report.skipped] + [""]
+    for figure in report.figures:
+        spread = f"{min(figure.samples):.3g} to {max(figure.samples):.3g}" if len(figure.samples) > 1 else ""
+        lines.append(f"{figure.name:<66}{figure.median:>7.3g} {figure.unit:<5}{spread}")
+    lines.append(f"\n{'':<66}{'aim':>8}{'found':>9}")
+    for aim in report.aims:
+        mark = "reached" if aim.reached else "NOT reached"
+        lines.append(f"{aim.measure:<66}{aim.wanted:>8.3g}{aim.found:>9.3g} {aim.unit:<5}{mark}")
+    return "\n".join(lines)
+
+
+def write(report: Report, load: tuple[float, float, float], rounds: int) -> None:
+    """The JSON and the plot."""
+    machine = {
+        "cores": os.cpu_count(),
+        "load_before": load[0],
+        "load_after": os.getloadavg()[0],
+        "memory": psutil.virtual_memory().total,
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+    content = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "application": {"revisions": app.REVISIONS, "tests": app.TESTS, "workers": 4, "rounds": rounds},
+        "aims": [one.as_json() for one in report.aims],
+        "contenders": report.contenders,
+        "skipped": report.skipped,
+        "warm_phases": phases(report),
+        "figures": [one.as_json() for one in report.figures],
+        "servers": report.servers,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / "testing.json"
+    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    subtitle = (
+        f"{app.REVISIONS} revisions, {app.TESTS} tests, pytest -n 4 on {os.cpu_count()} cores; median of {rounds}"
+    )
+    picture = plot.bars("The same tests, by who makes the databases", f"{subtitle}, least to most", report.contenders)
+    target.with_suffix(".svg").write_text(picture)
+    print(f"\nwritten to {target.relative_to(RESULTS.parents[1])} and .svg")
+
+
+def phases(report: Report) -> dict[str, Any]:
+    """The median of each phase of the warm runs."""
+    names = dict.fromkeys(name for one in report.phases for name in one)
+    return {name: rounded(statistics.median(one.get(name, 0.0) for one in report.phases)) for name in names}
+
+
+if __name__ == "__main__":
+    main()
