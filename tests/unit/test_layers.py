@@ -15,7 +15,7 @@ LAYERS = (
     ("sandbox", "recovery"),
     ("servers", "runs"),
     ("project",),
-    ("admission", "leases", "held", "idle", "room", "workspaces", "recall"),
+    ("admission", "leases", "held", "idle", "room", "workspaces", "recall", "residue"),
     ("engines",),
     ("services",),
     ("migrations", "processes", "compose_file"),

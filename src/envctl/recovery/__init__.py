@@ -5,47 +5,23 @@ Asked by every command, so only this look is cheap to import; the work is in `cl
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from envctl import state
+from envctl import residue, state
 from envctl.errors import EnvctlError
 from envctl.project import Project
-from envctl.runs import folders
 
 LOG_LIMIT = 256 * 1024
-STAMP, HOME = "stamp", "home"
 
 
 def sweep(project: Project) -> None:
     """Start the process that cleans up after dead runs, if there are any and none is at work. Never fails a command."""
     with suppress(EnvctlError, OSError):
-        if any(not settled(folder) for folder in folders.dead(project.home)):
+        if any(not residue.settled(folder) for folder in residue.dead(project.home)):
             _start(project.home)
-
-
-def settled(folder: Path) -> bool:
-    """Whether recovery was here and nothing has changed since that would let it do more."""
-    try:
-        verdict = json.loads((folder / folders.VERDICT).read_text())
-        return bool(verdict[STAMP] == stamp(folder, verdict[HOME]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def stamp(folder: Path, home: str) -> str:
-    """Changes when the run's record does, and when the record of its servers does."""
-    return f"{_changed(folder / folders.RECORD)} {_changed(Path(home) / 'servers.json') if home else 0}"
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def _start(project_home: Path) -> None:

@@ -7,7 +7,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from envctl.recovery import cleaning, settled
+from envctl import residue
+from envctl.recovery import cleaning
 from envctl.runs import folders
 
 
@@ -16,10 +17,10 @@ def main(project_home: Path) -> None:
     os.chdir("/")
     folders.tidy(project_home)
     seen: set[Path] = set()
-    while found := [one for one in folders.dead(project_home) if one not in seen and not settled(one)]:
+    while found := [one for one in residue.dead(project_home) if one not in seen and not residue.settled(one)]:
         seen.update(found)
         for folder in found:
-            if not folders.private(folder):
+            if not residue.private(folder):
                 _one(folder)
 
 

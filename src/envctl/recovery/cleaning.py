@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from envctl import recovery, servers, services, state
+from envctl import residue, servers, services, state
 from envctl.errors import EnvctlError
 from envctl.model import Address, Resource
 from envctl.recovery.visit import visited
@@ -45,8 +45,8 @@ def clean(folder: Path) -> Report:
     if descriptor is None:
         return Report("busy")
     try:
-        if not (folder / folders.VERDICT).exists():
-            state.write(folder / folders.VERDICT, {})  # From here on nobody takes it for a run at work.
+        if not (folder / residue.VERDICT).exists():
+            state.write(folder / residue.VERDICT, {})  # From here on nobody takes it for a run at work.
         try:
             record = folders.read(folder)
         except EnvctlError as error:
@@ -63,7 +63,7 @@ def clean(folder: Path) -> Report:
 def _noted(folder: Path, home: str, report: Report) -> Report:
     """Put down that trying again is idle until something changes."""
     if report.settled:
-        state.write(folder / folders.VERDICT, {recovery.STAMP: recovery.stamp(folder, home), recovery.HOME: home})
+        state.write(folder / residue.VERDICT, {residue.STAMP: residue.stamp(folder, home), residue.HOME: home})
     return report
 
 
@@ -74,7 +74,7 @@ def _cleaned(folder: Path, record: Record) -> Report:
         return Report("later", later=(why,), settled=True)
     if home.name.startswith("run-"):
         return _forgotten(home)
-    if (folder / folders.UNTOUCHED).exists():
+    if (folder / residue.UNTOUCHED).exists():
         return Report("clean")
     return _emptied(folder, record, home)
 
@@ -104,7 +104,7 @@ def _emptied(folder: Path, record: Record, home: Path) -> Report:
 def _dropped(service: Service, address: Address, folder: Path, record: Record, dropped: list[str]) -> list[str]:
     """What could not be dropped, and why. Sessions of processes that are ending are waited for."""
     project, end, pause = folder.parent.parent.name, time.monotonic() + PATIENCE, PAUSE
-    for memory in sorted((folder / folders.CLAIMS).glob(f"*/{service.name}")):
+    for memory in sorted((folder / residue.CLAIMS).glob(f"*/{service.name}")):
         service.unfinished(address, memory)
     while mine := _made(service.list(address, project), project, record):
         refused = [why for one in mine if (why := _refusal(service, address, one, dropped))]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from envctl import state
+from envctl import residue, state
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Talk
 from envctl.namespace import Names
@@ -57,11 +57,11 @@ class Run:
     @property
     def memory(self) -> Path:
         """Where services keep what they remember of its claims."""
-        return self.folder / folders.CLAIMS
+        return self.folder / residue.CLAIMS
 
     def begun(self) -> None:
         """From now on it makes things. Called before the first one, once the servers are held."""
-        (self.folder / folders.UNTOUCHED).unlink(missing_ok=True)
+        (self.folder / residue.UNTOUCHED).unlink(missing_ok=True)
 
     def keep(self, names: Iterable[str]) -> None:
         """Leave these resources alone until the next run of this namespace. Called before the others are dropped."""
@@ -95,10 +95,10 @@ def _claimed(project: Project, home: Home, engine: str, command: str) -> Run:
     folder = state.folder(project.home / "runs")
     private, run_id = folder / f".{os.urandom(16).hex()}", os.urandom(6).hex()
     with folders.making(folder, fcntl.LOCK_SH):
-        descriptor = state.claim(private / folders.LOCK)
+        descriptor = state.claim(private / residue.LOCK)
         assert descriptor is not None, "nobody else knows this name"
         try:
-            (private / folders.UNTOUCHED).touch(mode=0o600)
+            (private / residue.UNTOUCHED).touch(mode=0o600)
             for slot in range(1, SLOTS + 1):
                 mine = replace(project, names=replace(project.names, slot=slot))
                 target = _folder(project, slot)

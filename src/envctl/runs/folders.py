@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -18,15 +17,8 @@ from typing import Any
 
 from envctl import state
 from envctl.errors import EnvctlError
+from envctl.residue import LOCK, RECORD, VERDICT, dead, ours, private
 
-LOCK = "lock"
-RECORD = "run.json"
-VERDICT = "recovery.json"
-"""What recovery came to; from when it is there on, its folder is a dead run's, also while recovery has its lock."""
-UNTOUCHED = "untouched"
-"""A file that is there until the run begins to make something on its servers: while it is, there is nothing to find."""
-CLAIMS = "claims"
-"""What services remember of this run's claims: a folder for each identity, in it one for each service."""
 MAKING = ".making"
 """A lock: shared by those who make folders under private names, exclusive for whoever removes forgotten ones."""
 
@@ -62,29 +54,15 @@ def alive(folder: Path) -> bool:
     return state.held(folder / LOCK) and not (folder / VERDICT).exists()
 
 
-def dead(project_home: Path) -> list[Path]:
-    """The folders that no process has locked, private ones too. Costs a look at the names, and one at each lock."""
-    try:
-        found = sorted((project_home / "runs").iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [one for one in found if _ours(one) and not state.held(one / LOCK)]
-
-
 def residue(project_home: Path) -> list[Residue]:
     """What dead runs left."""
     return [Residue(one, _readable(one)) for one in dead(project_home) if not private(one)]
 
 
-def private(folder: Path) -> bool:
-    """Whether it is not published yet, or not any more."""
-    return folder.name.startswith(".")
-
-
 def taken(folder: Path) -> int | None:
     """Lock the folder of a dead run, to clean it; None where its run lives, somebody else cleans it, or it is gone."""
     lock = folder / LOCK
-    if not _ours(folder):
+    if not ours(folder):
         return None
     descriptor = state.claim(lock, create=False)
     if descriptor is None:
@@ -161,12 +139,3 @@ def _parsed(content: dict[str, Any], folder: Path) -> Record:
     if texts["identity"] != folder.name or not texts["id"]:
         raise ValueError(f"it is the record of {texts['identity']!r}")
     return Record(**texts, slot=slot, kept=tuple(kept))
-
-
-def _ours(folder: Path) -> bool:
-    """Whether it is a real folder of this user's: never a link to one."""
-    try:
-        found = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
