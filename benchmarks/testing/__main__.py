@@ -85,6 +85,7 @@ def write(report: Report, load: tuple[float, float, float], rounds: int) -> None
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
         "application": {"revisions": app.REVISIONS, "tests": app.TESTS, "workers": 4, "rounds": rounds},
+        "noise": rounded(report.noise),
         "aims": [one.as_json() for one in report.aims],
         "contenders": report.contenders,
         "skipped": report.skipped,

@@ -67,7 +67,9 @@ def sandboxes(place: ours.Place) -> float:
             project = replace(live.project, names=names)
             memory = ours_.memory / str(number)
             crowd.append(
-                Sandboxes(project, ours_.running, lambda _: made_from, lease=secrets.token_hex(6), memory=memory, env={})
+                Sandboxes(
+                    project, ours_.running, lambda _: made_from, lease=secrets.token_hex(6), memory=memory, env={}
+                )
             )
         with ThreadPoolExecutor(MANY) as pool:
             start = time.monotonic()
