@@ -48,24 +48,27 @@ def visits(address: Address, names: Iterable[str]) -> dict[str, int]:
 def _counted(connection: Connection, names: list[str]) -> dict[str, int]:
     """First who is there, then the count: who ends in between is in one of the two."""
     live: dict[str, int] = dict(connection.execute(_LIVE, (names,)).fetchall())
-    forgot = _forgot(connection)
+    counting = _counting(connection)
     return {
         name: max(sessions, live.get(name, 0))
         for name, sessions, reset, record in connection.execute(_ENDED, (names,)).fetchall()
-        if sessions or name in live or not (reset or _made_before(record, forgot))
+        if sessions or name in live or (_known(record, counting) and not reset)
     }
 
 
-def _forgot(connection: Connection) -> datetime | None:
-    """When the server last began to count from zero: a crash takes all counts with it."""
-    row: Any = connection.execute("SELECT stats_reset FROM pg_stat_bgwriter").fetchone()
-    moment: datetime | None = row[0] if row else None
-    return moment
+def _counting(connection: Connection) -> tuple[datetime, bool]:
+    """Since when the server counts, and whether that was a crash of it since it was started: it takes all counts."""
+    row: Any = connection.execute(
+        "SELECT stats_reset, stats_reset > pg_postmaster_start_time() FROM pg_stat_bgwriter"
+    ).fetchone()
+    return row[0], row[1]
 
 
-def _made_before(record: str | None, moment: datetime | None) -> bool:
+def _known(record: str | None, counting: tuple[datetime, bool]) -> bool:
+    """Whether a zero can be believed: the database is younger than the count; one without a date is if none crashed."""
+    since, crashed = counting
     owner = owners.from_text(record)
-    if owner is None or moment is None:
-        return False
+    if owner is None:
+        return not crashed
     created = datetime.fromisoformat(owner.created)
-    return (created if created.tzinfo else created.replace(tzinfo=UTC)) < moment
+    return (created if created.tzinfo else created.replace(tzinfo=UTC)) >= since
