@@ -118,7 +118,7 @@ def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> 
 
 def run_command(ready: Sandbox, words: Sequence[str]) -> int:
     """Run one command in the foreground with the sandbox's variables; its exit code is the result."""
-    return run_foreground(Command(tuple(words), env=environment(ready), cwd=Path.cwd()))
+    return run_foreground(Command(tuple(words), env=environment(ready.project.root, ready.variables), cwd=Path.cwd()))
 
 
 def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *, write: Write, talk: Talk) -> int:
@@ -261,16 +261,16 @@ def _process(ready: Sandbox, name: str, port: int) -> Process:
         name=name,
         command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
         cwd=project.root / one.cwd,
-        env={**environment(ready), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
+        env={**environment(ready.project.root, ready.variables), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
         port=port if one.port or one.health or "{port}" in one.command else None,
         health=one.health,
     )
 
 
-def environment(ready: Sandbox) -> dict[str, str]:
-    """The sandbox's variables, and a PATH on which the project's own virtual environment comes first."""
-    path = ready.variables.get("PATH", os.environ.get("PATH", ""))
-    return {**ready.variables, "PATH": search_path(ready.project.root, path)}
+def environment(root: Path, own: Mapping[str, str]) -> dict[str, str]:
+    """A sandbox's variables, and a PATH on which the project's own virtual environment comes first."""
+    path = own.get("PATH", os.environ.get("PATH", ""))
+    return {**own, "PATH": search_path(root, path)}
 
 
 def _psql_program() -> Path:

@@ -33,6 +33,7 @@ class Output:
         self._lock = threading.RLock()
         self._live: Status | None = None
         self._answered = False
+        self._doing = ""
 
     def say(self, line: str) -> None:
         """A line about what is being done."""
@@ -40,7 +41,9 @@ class Output:
             return
         with self._lock:
             if self._live is None:
+                self._erase()
                 write(sys.stderr, line)
+                self._draw()
             else:
                 self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -52,6 +55,23 @@ class Output:
     def warn(self, text: str) -> None:
         """Something that is probably not as the person thinks."""
         self.say(f"{styled('warning:', YELLOW, sys.stderr)} {text}")
+
+    def live(self, text: str) -> None:
+        """What is being done now: one line on a terminal, which the next one takes the place of. Empty ends it."""
+        with self._lock:
+            self._erase()
+            self._doing = text if not self.quiet and animated(sys.stderr) else ""
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._doing:
+            sys.stderr.write(self._doing)
+            sys.stderr.flush()
+
+    def _erase(self) -> None:
+        if self._doing:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
 
     def line(self, text: str) -> None:
         """One line of an answer that comes line by line."""

@@ -46,15 +46,22 @@ def add(app: typer.Typer) -> None:
 def env(
     edge: Edge,
     form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.sh,
+    worker: Annotated[
+        str, typer.Option("--worker", help="Inside `envctl run`: those of one of its workers.", metavar="ID")
+    ] = "",
 ) -> None:
     """Print the variables of this checkout's dev environment. Example: eval "$(envctl env)" """
     from envctl import dev, servers, variables
 
-    project = edge.project()
-    ready = dev.current(project, servers.choose(project), wait=edge.flags.wait, talk=edge.output.say)
-    edge.output.result(
-        edge.command, {"variables": dict(ready.variables)}, variables.formatted(ready.variables, form.value)
-    )
+    if worker:
+        from envctl.testing import joined
+
+        found = joined.variables_of(edge.project("test"), worker, os.environ)
+    else:
+        project = edge.project()
+        ready = dev.current(project, servers.choose(project), wait=edge.flags.wait, talk=edge.output.say)
+        found = dict(ready.variables)
+    edge.output.result(edge.command, {"variables": found}, variables.formatted(found, form.value))
 
 
 def config(

@@ -25,6 +25,10 @@ Write = Callable[[str, str], None]
 HEALTHY_WITHIN = 60.0
 
 
+class Hurried(KeyboardInterrupt):
+    """A second Ctrl-C: what is left to do is left to others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process of the application; `env` is laid over envctl's own environment, as with a `Command`."""
@@ -67,7 +71,7 @@ def run_all(
         return run.until_over()
 
 
-def run_foreground(command: Command, *, impatient: bool = False) -> int:
+def run_foreground(command: Command, *, impatient: bool = False, output: int | None = None) -> int:
     """Run one program with our terminal (or whatever our stdin and stdout are) and return its exit code.
 
     On a terminal it stays in our process group, so that it can read, stop and continue like any job, and a Ctrl-C
@@ -78,7 +82,7 @@ def run_foreground(command: Command, *, impatient: bool = False) -> int:
     with (
         terminal.restored(),
         signals.heard(*signals.ENDINGS, signal.SIGQUIT) as heard,
-        keeping.keep(command, shared=shared, output=None, label=Path(command.argv[0]).name) as kept,
+        keeping.keep(command, shared=shared, output=output, label=Path(command.argv[0]).name) as kept,
         selectors.DefaultSelector() as selector,
     ):
         selector.register(heard, selectors.EVENT_READ)
@@ -101,7 +105,7 @@ def _foreground(
             continue
         news = kept.news()
         if news is None and impatient and interrupts > 1:
-            raise KeyboardInterrupt
+            raise Hurried
         if news is None:
             return _result(command.argv[0], code)
         for one in news:

@@ -2,46 +2,233 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from types import FrameType
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from envctl import dev, leases, runs, sandbox, servers, services, templates
-from envctl.errors import EnvctlError, UsageError
-from envctl.migrations.commands import search_path
-from envctl.model import Command, Resource, Talk
-from envctl.processes import Write, run_foreground
+from envctl import dev, leases, ports, runs, sandbox, servers, templates
+from envctl.errors import EnvctlError
+from envctl.model import Command, Resource, Running, Talk
+from envctl.processes import Hurried, Write, run_foreground
 from envctl.project import Project
 from envctl.runs import Run
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
-from envctl.testing import suites
-from envctl.testing.party import Party
+from envctl.templates import Ready
+from envctl.testing import desk, foresight, interruption, passport
+from envctl.testing.admittance import Admittance
+from envctl.testing.attendant import Attendant
 from envctl.testing.sandboxes import Sandboxes
-from envctl.testing.suites import Wish
 from envctl.testing.timings import Timings
+from envctl.testing.wish import Wish, narrowed
+
+NOT_BEGUN = 125
+"""The exit code of a run whose command never had its sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended."""
+class Voice:
+    """Where a run says what it does: its steps, their details, and the lines of the processes beside it."""
 
-    code: int
+    talk: Talk
+    detail: Talk
+    write: Write
+    own_stdout: bool = True
+    """Whether the command may write to our stdout; else to our stderr, for stdout is ours alone."""
+
+
+@dataclass
+class Live:
+    """A run that is open, and what is learned while it goes on."""
+
+    project: Project
+    wish: Wish
+    run: Run
+    home: Path
     timings: Timings
-    template: str = ""
-    clones: int = 0
+    sandboxes: Sandboxes
+    attendant: Attendant
+    socket: Path
+    early: bool = False
+    """Whether pytest starts while its sandbox is being made, and asks for it when it needs it."""
+    code: int = 0
     warning: str = ""
     """Why a green run should not be believed."""
     kept: tuple[Resource, ...] = ()
 
+    @property
+    def base(self) -> Sandbox:
+        """The run's own sandbox, which is nobody's of its workers."""
+        return self.sandboxes.of()
 
-def run(project: Project, wish: Wish, *, wait: float, write: Write, talk: Talk, detail: Talk) -> Outcome:
+
+def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Timings) -> Live:
     """Run one command in a sandbox of its own, and leave nothing of it."""
-    timings = Timings()
-    with interruptible(), opened(project, wish, timings, wait=wait, talk=talk, detail=detail) as party:
-        with timings.phase("tests"):
-            code = party.run(write=write, talk=talk)
-    return party.outcome(code)
+    with (
+        interruption.heeded(),
+        opened(project, wish, timings, wait=wait, voice=voice) as live,
+        timings.phase("tests"),
+    ):
+        live.code = _command(live, voice)
+        if live.early:
+            _surely_made(live)
+    return live
+
+
+@contextmanager
+def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice: Voice) -> Iterator[Live]:
+    """Slot, servers, sandbox and desk for as long as the block runs; after it nothing of them is left."""
+    project = sandbox.register(narrowed(project, wish.services), wait=wait, talk=voice.talk)
+    with ExitStack() as stack:
+        with timings.phase("servers"):
+            slot, home, running = _held(stack, project, wish, wait, voice)
+        find = partial(_templates, wish, timings, wait, voice)
+        sandboxes = Sandboxes(slot.project, running, find, lease=slot.id, memory=slot.folder / "claims", env=wish.env)
+        admittance = Admittance(sandboxes, wish, home, wait=wait, talk=voice.talk)
+        attendant = Attendant(sandboxes, wish, timings, admittance.admit)
+        live = Live(slot.project, wish, slot, home, timings, sandboxes, attendant, slot.folder / "socket")
+        stack.enter_context(afterwards(lambda: _clean_up(live)))
+        _make(live)
+        stack.enter_context(admittance)
+        stack.enter_context(desk.opened(live.socket, attendant.handlers(), left=attendant.left))
+        yield live
+
+
+def _held(stack: ExitStack, project: Project, wish: Wish, wait: float, voice: Voice) -> tuple[Run, Path, Running]:
+    """A slot of this namespace, and the servers, which stay for as long as we hold them."""
+
+    def chosen(identity: str) -> Servers:
+        return servers.choose(project, "test", alone=identity if wish.isolation == "server" else "")
+
+    engine = chosen("any").set.engine
+    slot = stack.enter_context(
+        runs.claimed(
+            project,
+            home=lambda identity: chosen(identity).set.home,
+            engine=engine,
+            command=wish.described,
+            talk=voice.talk,
+        )
+    )
+    if not project.config.services:
+        return slot, slot.folder, Running(engine, {}, ready=True)
+    wanted = chosen(slot.identity)
+    if wish.isolation == "server":
+        stack.enter_context(afterwards(lambda: _forget(slot, wanted.set.home, voice)))
+    running = stack.enter_context(
+        leases.hold(
+            wanted.set,
+            wanted.engine,
+            namespace=project.namespace.name,
+            workspace=str(project.root),
+            command=wish.described,
+            wait=wait,
+            talk=voice.talk,
+        )
+    )
+    slot.begun()
+    return slot, wanted.set.home, running
+
+
+def _templates(wish: Wish, timings: Timings, wait: float, voice: Voice, sandboxes: Sandboxes) -> dict[str, Ready]:
+    """What the clones will be made of, for each service that can be cloned and has migrations."""
+    project = sandboxes.project
+    with timings.phase("template"):
+        found = {
+            name: templates.ready(
+                project,
+                server.address,
+                name,
+                variables=partial(sandboxes.migrating, name),
+                lease=sandboxes.lease,
+                from_scratch=wish.from_scratch,
+                wait=wait,
+                talk=voice.talk,
+                detail=voice.detail,
+            )
+            for name, server in sandboxes.running.servers.items()
+            if name in project.config.services
+        }
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _make(live: Live) -> None:
+    """The run's own sandbox; in the background where nothing has to be migrated for it and pytest can start meanwhile.
+
+    A template that may have to be built is waited for here, in the thread that Ctrl-C comes to.
+    """
+    quick = foresight.expected(live.project, live.home) and not live.wish.from_scratch
+    live.early = quick and live.wish.is_pytest and not live.wish.processes
+    if live.early:
+        live.sandboxes.expect([""])
+        return
+    live.sandboxes.build()
+    with live.timings.phase("clones"):
+        live.sandboxes.of()
+    foresight.note(live.project, live.home)
+
+
+def _surely_made(live: Live) -> None:
+    """What went wrong with the sandbox is what went wrong with the tests: they had none."""
+    try:
+        live.sandboxes.of()
+    except EnvctlError as error:
+        error.exit_code = NOT_BEGUN
+        raise
+
+
+@contextmanager
+def afterwards(work: Callable[[], None]) -> Iterator[None]:
+    """Do the work after the block, however it ends. Who was told twice to stop leaves it to the next call of envctl."""
+    try:
+        yield
+    except Hurried:
+        raise
+    except BaseException:
+        work()
+        raise
+    else:
+        work()
+
+
+def _clean_up(live: Live) -> None:
+    """Drop all that the run made, but what is kept to be looked at; servers of its own go as a whole."""
+    with interruption.put_off(), live.timings.phase("clean-up"):
+        keep = live.attendant.unwell(live.code) if live.wish.keep_failed else frozenset[str]()
+        if live.wish.isolation == "server":
+            live.sandboxes.close()
+            return
+        live.kept = live.sandboxes.drop(keep, live.run.keep)
+        if live.wish.processes:
+            ports.release(sandbox.process_key(live.project, ""))
+        if not live.kept:
+            live.run.done()
+
+
+def _forget(slot: Run, home: Path, voice: Voice) -> None:
+    with interruption.put_off():
+        if servers.forget(home, talk=voice.talk):
+            slot.done()
+
+
+def _command(live: Live, voice: Voice) -> int:
+    """Run the command, beside the processes that its suite asks for, and return its exit code."""
+    own = dev.environment(live.project.root, {} if live.early else live.base.variables)
+    if live.wish.plugin:
+        own |= passport.issued(live.project, live.wish, live.socket, early=live.early)
+    command = Command(live.wish.argv, env=own, cwd=_place(live))
+
+    def foreground() -> int:
+        return run_foreground(command, impatient=live.wish.plugin, output=None if voice.own_stdout else 2)
+
+    if not live.wish.processes:
+        return foreground()
+    beside = dev.processes(live.base, live.wish.processes, voice.talk)
+    return dev.run_beside(beside, foreground, write=voice.write, talk=voice.talk)
+
+
+def _place(live: Live) -> Path:
+    """Where the command runs: the configuration's at the project's root, a typed one where it was typed."""
+    return live.project.root if live.wish.command else Path.cwd()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 from envctl.errors import UsageError
 from envctl.model import Access
 from envctl.sandbox import Sandbox
+from envctl.testing import tree
 from envctl.testing.desk import Answer, Caller, Handler
 from envctl.testing.sandboxes import Sandboxes
 from envctl.testing.timings import Timings
@@ -28,7 +28,6 @@ class Attendant:
         self.timings = timings
         self.admit = admit
         self.failed: set[str] = set()
-        self.tests = 0
         self._lock = threading.Lock()
 
     def handlers(self) -> dict[str, Handler]:
@@ -42,12 +41,19 @@ class Attendant:
             "started": self._started,
             "failed": self._failed,
             "tests": self._tests,
+            **tree.handlers(self.sandboxes.project.root),
         }
 
     def left(self, caller: Caller) -> None:
         """A process has gone: what its tests had for themselves goes too."""
         for name in caller.held:
             self.sandboxes.give_back(name)
+
+    def unwell(self, code: int) -> frozenset[str]:
+        """Whose tests failed; the run itself where nobody told."""
+        if self.failed or not code:
+            return frozenset(self.failed)
+        return frozenset({""})
 
     def worker_of(self, said: str) -> str:
         """Whose sandbox a process gets: `gw3`, or `3` from runners that count. All have the run's own unless cloned."""
@@ -57,7 +63,7 @@ class Attendant:
 
     def _sandbox(self, question: Mapping[str, Any], caller: Caller) -> Answer:
         found = self.sandboxes.of(self.worker_of(question.get("worker", "")))
-        return {"variables": {**found.variables, **self.wish.env}, "sandbox": described(found)}
+        return {"variables": dict(found.variables), "sandbox": described(found)}
 
     def _workers(self, question: Mapping[str, Any], caller: Caller) -> Answer:
         asked = int(question["count"])
@@ -110,5 +116,7 @@ def described(found: Sandbox) -> dict[str, Any]:
         "worker": resources[0].owner.worker if resources and resources[0].owner else "",
         "environment": found.project.environment,
         "resources": [{"service": one.service, "kind": one.kind, "name": one.name} for one in resources],
-        "values": {f"{name}.{key}": value for name, access in found.access.items() for key, value in access.values.items()},
+        "values": {
+            f"{name}.{key}": value for name, access in found.access.items() for key, value in access.values.items()
+        },
     }

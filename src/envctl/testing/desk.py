@@ -32,10 +32,9 @@ class Caller:
 
 
 @contextmanager
-def opened(folder: Path, handlers: Mapping[str, Handler], *, left: Callable[[Caller], None]) -> Iterator[Path]:
+def opened(path: Path, handlers: Mapping[str, Handler], *, left: Callable[[Caller], None]) -> Iterator[None]:
     """Serve requests for as long as the block runs; `left` hears of every process that has gone."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path = folder / "socket"
     with listener, reachable(path) as address:
         path.unlink(missing_ok=True)
         listener.bind(address)
@@ -45,7 +44,7 @@ def opened(folder: Path, handlers: Mapping[str, Handler], *, left: Callable[[Cal
         thread = threading.Thread(target=desk.accept, args=(listener,), name="desk", daemon=True)
         thread.start()
         try:
-            yield path
+            yield
         finally:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
@@ -63,7 +62,8 @@ def reachable(path: Path) -> Iterator[str]:
         through = Path(f"/proc/self/fd/{folder}")
         if not through.exists():
             raise UsageError(
-                f"the state folder's path is too long for a socket: {path}", hint="set ENVCTL_STATE_DIR to a shorter one"
+                f"the state folder's path is too long for a socket: {path}",
+                hint="set ENVCTL_STATE_DIR to a shorter one",
             )
         yield str(through / path.name)
     finally:
@@ -115,7 +115,9 @@ class _Desk:
         except EnvctlError as error:
             return _refusal(error)
         except Exception as error:
-            return _refusal(EnvctlError("envctl itself failed", cause=f"{type(error).__name__}: {error}", code="internal"))
+            return _refusal(
+                EnvctlError("envctl itself failed", cause=f"{type(error).__name__}: {error}", code="internal")
+            )
 
 
 def _refusal(error: EnvctlError) -> Answer:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from envctl import sandbox, services, templates
+from envctl import sandbox, services, templates, variables
 from envctl.errors import UsageError
-from envctl.model import Access, Address, Resource, Running
+from envctl.model import Access, Address, Claim, Resource, Running
 from envctl.project import Project
 from envctl.sandbox import Sandbox
-from envctl.templates import Template
+from envctl.templates import Ready
 
 TOGETHER = 8
 """How many sandboxes are made at the same time; more would only wait for the same disk and processors."""
@@ -32,18 +32,40 @@ class Sandboxes:
     """All that one run makes. Its methods may be called from any thread."""
 
     def __init__(
-        self, project: Project, running: Running, made_from: Mapping[str, Template], *, lease: str, memory: Path
+        self,
+        project: Project,
+        running: Running,
+        templates: Callable[[Sandboxes], Mapping[str, Ready]],
+        *,
+        lease: str,
+        memory: Path,
+        env: Mapping[str, str],
     ) -> None:
         self.project = project
         self.running = running
-        self.made_from = made_from
         self.lease = lease
         self.memory = memory
+        self.env = env
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(TOGETHER, thread_name_prefix="sandbox")
+        self._templates = templates
+        self._found: Mapping[str, Ready] | None = None
+        self._finding = threading.Lock()
         self._made: dict[str, Future[Sandbox]] = {}
         self._fresh: dict[str, Fresh] = {}
         self._marks = 0
+
+    def build(self) -> None:
+        """Have the templates ready, now and in this thread."""
+        assert self.made_from is not None
+
+    @property
+    def made_from(self) -> Mapping[str, Ready]:
+        """Each service's template; looked for, and built if need be, by whoever asks first."""
+        with self._finding:
+            if self._found is None:
+                self._found = self._templates(self)
+            return self._found
 
     def of(self, worker: str = "") -> Sandbox:
         """The sandbox of a worker, or the run's own; made now if nobody has asked before."""
@@ -60,15 +82,22 @@ class Sandboxes:
         with self._lock:
             return tuple(sorted(self._made))
 
+    def migrating(self, service: str, access: Access) -> dict[str, str]:
+        """The variables that the migrations of one service run with: its draft's, and the run's own of all others."""
+        others = [name for name in self.project.config.services if services.get(name).templates is None]
+        made = sandbox.each(dict.fromkeys(others), lambda name: self._access(name, ""))
+        return sandbox.export(self.project, {**made, service: access})
+
     def fresh_database(self, worker: str) -> Access:
         """One more migrated database for a worker's login, for one test."""
-        for name, template in self.made_from.items():
+        for name, ready in self.made_from.items():
             claim = self._claim(name, worker)
             called = claim.names["database"] + self._mark()
-            access = templates.fresh(self.project, self._address(name), name, template, claim, called)
+            access = templates.fresh(self.project, self._address(name), name, ready.template, claim, called)
             return self._lent(name, worker, access, called)
         raise UsageError(
-            "this run has no database that a test could have a copy of", hint="give it [services.postgres] with `migrate`"
+            "this run has no database that a test could have a copy of",
+            hint="give it [services.postgres] with `migrate`",
         )
 
     def fresh_bucket(self, worker: str, logical: str = "") -> Access:
@@ -91,25 +120,32 @@ class Sandboxes:
         if known is not None:
             self._pool.submit(self._discard, known)
 
-    def drop(self, keep: Collection[str] = ()) -> tuple[Resource, ...]:
-        """Drop all that this run made and all that its tests made with its logins, but what `keep` names by worker.
-
-        Returns what was kept.
-        """
+    def close(self) -> None:
+        """Make nothing any more; what is being made is made to its end."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        kept: list[Resource] = []
 
-        def one(service: str) -> None:
-            for resource in services.get(service).list(self._address(service), self.project.config.project):
-                if resource.owner is None or resource.owner.lease != self.lease:
-                    continue
-                if resource.owner.worker in keep:
-                    kept.append(resource)
-                    continue
-                services.get(service).drop(self._address(service), resource, sessions="end")
+    def drop(self, keep: Collection[str], keeping: Callable[[list[str]], None]) -> tuple[Resource, ...]:
+        """Drop all that this run made, and all that its tests made with its logins, but for the workers in `keep`.
 
-        sandbox.each(self.project.config.services, one)
+        Returns what was kept; `keeping` hears of it before anything is dropped.
+        """
+        self.close()
+        mine = sandbox.each(self.project.config.services, self._mine)
+        kept = [one for found in mine.values() for one in found if one.owner and one.owner.worker in keep]
+        if kept:
+            keeping([one.name for one in kept])
+        going = {f"{one.kind} {one.name}": one for found in mine.values() for one in found if one not in kept}
+        logins = {name: one for name, one in going.items() if one.kind == "role"}
+        for some in ({name: one for name, one in going.items() if name not in logins}, logins):
+            sandbox.each(some, lambda name: self._drop(going[name]))
         return tuple(kept)
+
+    def _mine(self, service: str) -> list[Resource]:
+        found = services.get(service).list(self._address(service), self.project.config.project)
+        return [one for one in found if one.owner is not None and one.owner.lease == self.lease]
+
+    def _drop(self, resource: Resource) -> None:
+        services.get(resource.service).drop(self._address(resource.service), resource, sessions="end")
 
     def _begun(self, worker: str) -> Future[Sandbox]:
         with self._lock:
@@ -120,12 +156,13 @@ class Sandboxes:
     def _make(self, worker: str) -> Sandbox:
         project = self.project
         access = sandbox.each(project.config.services, lambda name: self._access(name, worker))
-        return Sandbox(project, self.running, access, sandbox.export(project, access))
+        own = variables.render(self.env, sandbox.values(project, access))
+        return Sandbox(project, self.running, access, {**sandbox.export(project, access), **own})
 
     def _access(self, name: str, worker: str) -> Access:
         claim, address = self._claim(name, worker), self._address(name)
-        if name in self.made_from:
-            return templates.clone(self.project, address, name, self.made_from[name], claim)
+        if services.get(name).templates is not None and name in self.made_from:
+            return templates.clone(self.project, address, name, self.made_from[name].template, claim)
         service, settings = services.get(name), self.project.config.services[name]
         access = service.create(address, settings, claim)
         left = [one for one in access.resources if one.owner is not None and one.owner.lease != self.lease]
@@ -134,7 +171,7 @@ class Sandboxes:
             service.drop(address, resource)
         return service.create(address, settings, claim) if left else access
 
-    def _claim(self, name: str, worker: str) -> sandbox.Claim:
+    def _claim(self, name: str, worker: str) -> Claim:
         return sandbox.claim(self.project, name, worker, lease=self.lease, memory=self.memory)
 
     def _address(self, name: str) -> Address:
@@ -154,4 +191,4 @@ class Sandboxes:
     def _discard(self, known: Fresh) -> None:
         for resource in known.access.resources:
             if resource.kind != "role":
-                services.get(known.service).drop(self._address(known.service), resource, sessions="end")
+                self._drop(resource)

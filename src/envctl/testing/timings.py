@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ class Phase:
 class Timings:
     """The phases of one run, in the order in which they began."""
 
+    begun: Callable[[str], None] = lambda name: None
+    """Hears of each phase as it begins."""
     phases: list[Phase] = field(default_factory=list)
     first_test: float | None = None
     """When the first test was about to run."""
@@ -31,6 +33,7 @@ class Timings:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure a block, however it ends."""
+        self.begun(f"{name} …")
         begun = time.monotonic()
         place = len(self.phases)
         self.phases.append(Phase(name, begun - self._zero, 0.0))
@@ -38,6 +41,10 @@ class Timings:
             yield
         finally:
             self.phases[place] = Phase(name, begun - self._zero, time.monotonic() - begun)
+
+    def began(self, name: str) -> bool:
+        """Whether that phase was reached."""
+        return any(one.name == name for one in self.phases)
 
     def started(self) -> None:
         """The first test is about to run."""

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
 from envctl import variables
@@ -44,6 +45,15 @@ class Wish:
         if PLAIN.fullmatch(self.command):
             return (*shlex.split(self.command), *self.words)
         return ("/bin/sh", "-c", f'{self.command} "$@"' if self.words else self.command, "envctl", *self.words)
+
+    @property
+    def is_pytest(self) -> bool:
+        """Whether it is pytest itself that starts, which asks for its sandbox before it reads any of the tests."""
+        first, *rest = self.argv
+        name = PurePath(first).name
+        return self.plugin and (
+            name in ("pytest", "py.test") or (name.startswith("python") and rest[:2] == ["-m", "pytest"])
+        )
 
     @property
     def described(self) -> str:
@@ -96,6 +106,5 @@ def narrowed(project: Project, wanted: Sequence[str] | None) -> Project:
     return replace(project, config=replace(config, services=left, variables=kept))
 
 
-def _refers(text: str, missing: Sequence[str]) -> bool:
+def _refers(text: str, missing: tuple[str, ...]) -> bool:
     return any(one.startswith(missing) for one in variables.asked(text)) if missing else False
-

@@ -1,0 +1,168 @@
+"""`envctl test`, `envctl run` and `envctl shell`: environments 2 and 3."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from envctl.cli.edge import Edge
+from envctl.cli.parser import command
+from envctl.errors import EnvctlError, UsageError
+
+if TYPE_CHECKING:
+    from envctl.project import Project
+    from envctl.templates import Ready
+    from envctl.testing import Live
+    from envctl.testing.timings import Timings
+    from envctl.testing.wish import Wish
+
+Scratch = Annotated[
+    bool, typer.Option("--from-scratch", help="Migrate from zero, whatever templates there are. Always so in `ci`.")
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the databases of failed workers until the next run.")]
+Times = Annotated[Path | None, typer.Option("--timings", help="Write how long each phase took.", metavar="FILE")]
+Where = Annotated[
+    Literal["test", "ci"], typer.Option("--environment", envvar="ENVCTL_TEST_ENVIRONMENT", help="Names and engine of.")
+]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the commands."""
+    for name, function in (("test", run_tests), ("run", run), ("shell", shell)):
+        command(app, name)(function)
+
+
+def run_tests(
+    edge: Edge,
+    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A suite of [test.suites].")] = "",
+    from_scratch: Scratch = False,
+    keep: Keep = False,
+    timings: Times = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where no test used its database.")] = False,
+    allow_wrong_tree: Annotated[
+        bool, typer.Option("--allow-wrong-tree", help="Test code that is not this checkout's.")
+    ] = False,
+    environment: Where = "test",
+) -> int:
+    """Run the tests, each worker on its own migrated database. Example: envctl test -- -n 4 -k auth"""
+    from envctl.testing import wish
+
+    project = edge.project(environment)
+    wished = wish.of_suite(
+        project,
+        suite,
+        edge.flags.rest,
+        from_scratch=from_scratch,
+        keep_failed=keep,
+        strict=strict,
+        wrong_tree="allow" if allow_wrong_tree else "",
+    )
+    return _run(edge, project, wished, timings)
+
+
+def run(
+    edge: Edge,
+    from_scratch: Scratch = False,
+    keep: Keep = False,
+    timings: Times = None,
+    environment: Where = "test",
+) -> int:
+    """Run any command in a sandbox that goes with it. Example: envctl run -- go test ./..."""
+    from envctl.testing import wish
+
+    if not edge.flags.rest:
+        raise UsageError("there is nothing to run", hint="the command stands after --: envctl run -- go test ./...")
+    wished = wish.of_command(edge.flags.rest, from_scratch=from_scratch, keep_failed=keep)
+    return _run(edge, edge.project(environment), wished, timings)
+
+
+def shell(edge: Edge, environment: Where = "test") -> int:
+    """Open a shell in a sandbox that ends with it. Example: envctl shell"""
+    from envctl.testing import wish
+
+    wished = wish.of_command((os.environ.get("SHELL") or "/bin/sh", *edge.flags.rest))
+    return _run(edge, edge.project(environment), wished, None)
+
+
+def _run(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
+    from envctl import testing
+    from envctl.render import prefixed
+    from envctl.testing.timings import Timings
+
+    output = edge.output
+    timings = Timings(output.live)
+    voice = testing.Voice(output.say, output.detail, prefixed(output, wished.processes), own_stdout=not output.json)
+    try:
+        live = testing.run(project, wished, wait=edge.flags.wait, voice=voice, timings=timings)
+    except EnvctlError as error:
+        if not isinstance(error, UsageError) and not timings.began("tests"):
+            error.exit_code = testing.NOT_BEGUN
+        raise
+    finally:
+        output.live("")
+        if file is not None:
+            file.write_text(json.dumps(timings.as_json(), indent=1) + "\n")
+    return _told(edge, live, timings)
+
+
+def _told(edge: Edge, live: Live, timings: Timings) -> int:
+    """The one line at the end, what should be known beside it, and the exit code."""
+    code = live.code
+    if live.warning:
+        edge.output.warn(live.warning)
+        code = code or int(live.wish.strict)
+    for line in kept(live):
+        edge.output.say(line)
+    edge.output.say(summary(live, timings))
+    if edge.output.json:
+        edge.output.result(edge.command, data(live, timings), exit_code=code)
+    return code
+
+
+def summary(live: Live, timings: Timings) -> str:
+    """What the run cost beside its tests."""
+    parts = []
+    count = len(live.sandboxes.workers)
+    if live.sandboxes.made_from:
+        parts.append(f"{count} clone{'s' * (count > 1)}")
+    parts += [f"template {one.template.digest[:4]}… {one.how}" for one in live.sandboxes.made_from.values()]
+    made = f" ({', '.join(parts)})" if parts else ""
+    return (
+        f"sandbox {timings.seconds('servers', 'template', 'clones'):.2f} s{made} · "
+        f"tests {timings.seconds('tests'):.2f} s · clean-up {timings.seconds('clean-up'):.2f} s"
+    )
+
+
+def kept(live: Live) -> list[str]:
+    """How to look into what a failed run left."""
+    found = [f"kept until the next run: {one.kind} {one.name}" for one in live.kept if one.kind != "role"]
+    for worker in live.attendant.unwell(live.code) if live.kept else ():
+        values = live.sandboxes.of(worker).access.get("postgres")
+        if values is not None:
+            found.append(f"  psql {values.values['url']}")
+    return found
+
+
+def data(live: Live, timings: Timings) -> dict[str, Any]:
+    """The run as data."""
+    return {
+        "project": live.project.config.project,
+        "namespace": live.project.names.sandbox,
+        "environment": live.project.environment,
+        "suite": live.wish.suite,
+        "code": live.code,
+        "workers": [one for one in live.sandboxes.workers if one],
+        "templates": {name: made(one) for name, one in live.sandboxes.made_from.items()},
+        "warning": live.warning,
+        "kept": [{"service": one.service, "kind": one.kind, "name": one.name} for one in live.kept],
+        "timings": timings.as_json(),
+    }
+
+
+def made(ready: Ready) -> dict[str, Any]:
+    """A template, and what was done for it."""
+    return {"digest": ready.template.digest, "how": ready.how, "ran": list(ready.ran)}

@@ -1,0 +1,45 @@
+"""The desk of a bare `pytest`, an IDE's say: the plugin starts it, and it closes when that process ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from envctl import testing
+from envctl.errors import EnvctlError
+from envctl.project import open_project
+from envctl.testing import interruption, passport, wish
+from envctl.testing.timings import Timings
+
+WAIT = 120.0
+
+
+def main(root: Path) -> None:
+    """Open a run for the project at `root`, say where its desk is, and close it when our stdin ends."""
+    try:
+        project = open_project(root, "test", os.environ)
+        wished = wish.of_suite(project, "", ())
+        voice = testing.Voice(_say, lambda line: None, lambda name, line: _say(line))
+        # Opened as for any command but pytest, which is waiting already: it goes on once all is ready.
+        with interruption.heeded(), testing.opened(project, wished, Timings(), wait=WAIT, voice=voice) as live:
+            _answer(passport.content(live.project, wished, live.socket))
+            sys.stdin.buffer.read()
+    except EnvctlError as error:
+        told = {"message": error.message, "cause": error.cause, "hint": error.hint, "code": error.code}
+        _answer({"error": told})
+        sys.exit(error.exit_code)
+
+
+def _answer(content: dict[str, Any]) -> None:
+    print(json.dumps(content), flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[sys.argv.index("--root") + 1]))
