@@ -44,11 +44,13 @@ class Edge:
 
     def project(self, environment: Environment = "dev") -> Project:
         """Open the project that the flags, the variables or the current folder name."""
+        from envctl import recovery
         from envctl.project import open_project
 
         found = open_project(
             self.directory, environment, os.environ, namespace_flag=self.flags.namespace, engine=self.flags.engine
         )
+        recovery.sweep(found)
         if found.namespace.warning:
             self.output.warn(found.namespace.warning)
         return found

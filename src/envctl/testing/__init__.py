@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from envctl import dev, leases, ports, runs, sandbox, servers, templates
+from envctl import dev, leases, ports, runs, sandbox, servers, services, templates
 from envctl.errors import EnvctlError
 from envctl.model import Command, Resource, Running, Talk
 from envctl.processes import Hurried, Write, run_foreground
@@ -17,7 +17,7 @@ from envctl.runs import Run
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
 from envctl.templates import Ready
-from envctl.testing import desk, foresight, interruption, passport
+from envctl.testing import desk, evidence, foresight, interruption, passport
 from envctl.testing.admittance import Admittance
 from envctl.testing.attendant import Attendant
 from envctl.testing.sandboxes import Sandboxes
@@ -74,6 +74,8 @@ def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Tim
         live.code = _command(live, voice)
         if live.early:
             _surely_made(live)
+        if live.code == 0 and wish.plugin:
+            live.warning = _doubt(live)
     return live
 
 
@@ -85,11 +87,12 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
         with timings.phase("servers"):
             slot, home, running = _held(stack, project, wish, wait, voice)
         find = partial(_templates, wish, timings, wait, voice)
-        sandboxes = Sandboxes(slot.project, running, find, lease=slot.id, memory=slot.folder / "claims", env=wish.env)
+        sandboxes = Sandboxes(slot.project, running, find, lease=slot.id, memory=slot.memory, env=wish.env)
         admittance = Admittance(sandboxes, wish, home, wait=wait, talk=voice.talk)
         attendant = Attendant(sandboxes, wish, timings, admittance.admit)
         live = Live(slot.project, wish, slot, home, timings, sandboxes, attendant, slot.folder / "socket")
         stack.enter_context(afterwards(lambda: _clean_up(live)))
+        slot.begun()
         _make(live)
         stack.enter_context(admittance)
         stack.enter_context(desk.opened(live.socket, attendant.handlers(), left=attendant.left))
@@ -227,6 +230,16 @@ def _command(live: Live, voice: Voice) -> int:
         return foreground()
     beside = dev.processes(live.base, live.wish.processes, voice.talk)
     return dev.run_beside(beside, foreground, write=voice.write, talk=voice.talk)
+
+
+def _doubt(live: Live) -> str:
+    """Why a green run should not be believed; empty where its tests used its databases."""
+    exported = live.project.config.exported(services.get)
+    for name, visits in live.sandboxes.visits().items():
+        found = evidence.verdict(visits, live.timings.tests, exported, service=name)
+        if found:
+            return found
+    return ""
 
 
 def _place(live: Live) -> Path:

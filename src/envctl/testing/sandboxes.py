@@ -80,7 +80,7 @@ class Sandboxes:
     def workers(self) -> tuple[str, ...]:
         """Who has a sandbox, or is about to."""
         with self._lock:
-            return tuple(sorted(self._made))
+            return tuple(sorted(name for name, made in self._made.items() if not made.cancelled()))
 
     def migrating(self, service: str, access: Access) -> dict[str, str]:
         """The variables that the migrations of one service run with: its draft's, and the run's own of all others."""
@@ -119,6 +119,17 @@ class Sandboxes:
             known = self._fresh.pop(name, None)
         if known is not None:
             self._pool.submit(self._discard, known)
+
+    def visits(self) -> dict[str, dict[str, int]]:
+        """How many sessions used each database of this run, by service."""
+        made = [self.of(worker) for worker in self.workers]
+
+        def one(service: str) -> dict[str, int]:
+            found = (each for sandbox in made for each in sandbox.access[service].resources)
+            names = [each.name for each in found if each.kind == "database"]
+            return services.get(service).visits(self._address(service), names) if names else {}
+
+        return {name: one(name) for name in self.project.config.services}
 
     def close(self) -> None:
         """Make nothing any more; what is being made is made to its end."""
