@@ -10,9 +10,10 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "envctl"
 LAYERS = (
-    ("cli",),
-    ("dev", "doctor", "starter"),
+    ("cli", "pytest_plugin"),
+    ("dev", "doctor", "starter", "testing"),
     ("sandbox", "recovery"),
+    ("templates",),
     ("servers", "runs"),
     ("project",),
     ("admission", "leases", "held", "idle", "room", "workspaces", "recall", "residue"),
@@ -22,7 +23,7 @@ LAYERS = (
     ("survey", "reference", "schema", "description"),
     ("config",),
     ("document", "variables"),
-    ("keeper", "containers", "unprivileged", "ports", "toml"),
+    ("bare", "keeper", "containers", "unprivileged", "ports", "toml"),
     ("output", "render", "shell", "state", "git", "masking", "owners", "libpq"),
     ("namespace",),
     ("environments", "settings", "digests"),

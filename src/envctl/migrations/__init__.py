@@ -70,8 +70,13 @@ def fingerprint(
         digest=hexdigest(json.dumps(whole, sort_keys=True).encode())[:32],
         files=files,
         warnings=tuple(f"no file matches {pattern!r} in {root}" for pattern, names in found.items() if not names),
-        complete=bool(watch) or not any(step.run for step in steps),
+        complete=complete(steps, watch),
     )
+
+
+def complete(steps: Sequence[Step], watch: Sequence[str]) -> bool:
+    """Whether `watch` tells what the commands read."""
+    return bool(watch) or not any(step.run for step in steps)
 
 
 def needed(now: Fingerprint, noted: str | None) -> bool:

@@ -20,8 +20,11 @@ class Service(ServerKind, Protocol):
     """The frozen dataclass that `[services.NAME]` is parsed into (fields made by `config.setting`)."""
     exports: Mapping[str, str]
     """The variables an application gets by default: {"DATABASE_URL": "{postgres.url}"}."""
-    templates: Templates | None
-    """How what was migrated is kept and copied; None where copies would be no cheaper than migrating."""
+
+    @property
+    def templates(self) -> Templates | None:
+        """How what was migrated is kept and copied; None where nothing is migrated."""
+        ...
 
     def logical_names(self, settings: Any) -> tuple[tuple[str, str], ...]:
         """What is isolated, as (pattern, logical name): (("database", "database"),), (("bucket", "statements"),)."""

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.services.base import Templates
 from envctl.settings import setting
 
 PORT = 5432
@@ -86,6 +87,13 @@ class Postgres:
         "PGUSER": "{postgres.user}",
         "PGPASSWORD": "{postgres.password}",
     }
+
+    @property
+    def templates(self) -> Templates:
+        """Migrated databases are kept, sealed, and copied."""
+        from envctl.services.postgres import templates
+
+        return templates.TEMPLATES
 
     def logical_names(self, settings: Settings) -> tuple[tuple[str, str], ...]:
         """One database."""

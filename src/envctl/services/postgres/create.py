@@ -10,15 +10,13 @@ from urllib.parse import quote, urlencode
 from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services.base import owned_by, same_claimant
-from envctl.services.postgres import link, records
+from envctl.services.postgres import link, private, records
 from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
     from envctl.services.postgres.records import Role
 
-EVERYBODY = "*"
-"""The namespace in the group's record: it belongs to all of the project's."""
 NOT_EXPORTED = frozenset({"dbname", "application_name", "connect_timeout", "client_encoding"})
 
 
@@ -36,15 +34,15 @@ def create(address: Address, claim: Claim, *, extensions: Collection[str], super
     """The login, then its database, then what is in it. Each step is found done, or is done again."""
     name, login = records.legal(claim.names["database"]), records.legal(claim.identity)
     with link.admin(address) as connection:
-        powers = _powers(connection)
+        powers = powers_of(connection)
         with link.locked(connection, "login", login, shared=True):
-            role = _role(connection, claim, powers, superuser=superuser) if powers.roles else None
+            role = account(connection, claim, powers, superuser=superuser) if powers.roles else None
             with link.locked(connection, "database", name):
                 database, made = _database(connection, claim, login if role else powers.user, powers)
                 if extensions or connection.info.server_version < 150000:
                     _furnish(address, name, extensions, login if role else "")
-    account = (login, claim.secret) if role else (address.user, address.password)
-    return Access((database, role) if role else (database,), values(address, name, *account), created=made)
+    user = (login, claim.secret) if role else (address.user, address.password)
+    return Access((database, role) if role else (database,), values(address, name, *user), created=made)
 
 
 def values(address: Address, database: str, user: str, password: str) -> dict[str, str]:
@@ -63,7 +61,7 @@ def values(address: Address, database: str, user: str, password: str) -> dict[st
     }
 
 
-def _powers(connection: Connection) -> Powers:
+def powers_of(connection: Connection) -> Powers:
     row = connection.execute(
         "SELECT rolname, rolsuper, rolsuper OR rolcreaterole, rolsuper OR rolcreatedb"
         " FROM pg_roles WHERE rolname = current_user"
@@ -72,7 +70,7 @@ def _powers(connection: Connection) -> Powers:
     return Powers(*row)
 
 
-def _role(connection: Connection, claim: Claim, powers: Powers, *, superuser: bool) -> Resource:
+def account(connection: Connection, claim: Claim, powers: Powers, *, superuser: bool) -> Resource:
     """The login with its record and its group, in one transaction; logins are made one at a time per server."""
     if superuser and not powers.superuser:
         raise EnvctlError(
@@ -84,12 +82,13 @@ def _role(connection: Connection, claim: Claim, powers: Powers, *, superuser: bo
         link.hold_to_commit(connection, "logins")
         found = records.role(connection, claim.identity)
         if found and not same_claimant(found.owner, claim.owner):
-            raise _taken("role", claim.identity, found.owner)
+            raise taken("role", claim.identity, found.owner)
         _login(connection, claim, found, superuser=superuser)
-        if found is None:
+        kept = found.owner if found and found.owner and found.owner.lease == claim.owner.lease else None
+        if kept is None:
             records.write(connection, "ROLE", claim.identity, claim.owner)
             _join(connection, claim, powers)
-    return Resource(SERVICE, "role", claim.identity, found.owner if found else claim.owner)
+    return Resource(SERVICE, "role", claim.identity, kept or claim.owner)
 
 
 def _login(connection: Connection, claim: Claim, found: Role | None, *, superuser: bool) -> None:
@@ -111,14 +110,15 @@ def _join(connection: Connection, claim: Claim, powers: Powers) -> None:
     found = records.role(connection, name)
     if found is None:
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-        everybody = replace(claim.owner, namespace=EVERYBODY, worker="", lease="", notes={})
+        everybody = replace(claim.owner, namespace=private.EVERYBODY, worker="", lease="", notes={})
         records.write(connection, "ROLE", name, everybody)
     elif not owned_by(found.owner, claim.owner.project):
-        raise _taken("role", name, found.owner)
+        raise taken("role", name, found.owner)
     grant = sql.SQL("GRANT {} TO {}")
     connection.execute(grant.format(sql.Identifier(name), sql.Identifier(claim.identity)))
     if not powers.superuser:
-        connection.execute(grant.format(sql.Identifier(claim.identity), sql.SQL("CURRENT_USER")))
+        for one in (claim.identity, name):
+            connection.execute(grant.format(sql.Identifier(one), sql.SQL("CURRENT_USER")))
 
 
 def _database(connection: Connection, claim: Claim, login: str, powers: Powers) -> tuple[Resource, bool]:
@@ -126,15 +126,15 @@ def _database(connection: Connection, claim: Claim, login: str, powers: Powers) 
     name = claim.names["database"]
     found = records.database(connection, name)
     if found and not (found.begun_by_admin or same_claimant(found.owner, claim.owner)):
-        raise _taken("database", name, found.owner)
+        raise taken("database", name, found.owner)
     if found and found.limit == INVALID:
-        _say(connection, "DROP DATABASE {}", name)
+        say(connection, "DROP DATABASE {}", name)
         found = None
     if found is None:
         _make(connection, name, login, powers)
     owner = found.owner if found and found.comment is not None and found.owner else claim.owner
     if found is None or not found.ready:
-        _publish(connection, name, owner)
+        publish(connection, name, owner)
     return Resource(SERVICE, "database", name, owner), found is None or found.limit == UNFINISHED
 
 
@@ -157,12 +157,12 @@ def _make(connection: Connection, name: str, login: str, powers: Powers) -> None
     connection.execute(statement.format(sql.Identifier(name), sql.Identifier(login)))
 
 
-def _publish(connection: Connection, name: str, owner: Owner) -> None:
+def publish(connection: Connection, name: str, owner: Owner) -> None:
     """Close it to everybody else, write its record and open it: all or nothing."""
     with connection.transaction():
-        _say(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", name)
+        say(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", name)
         records.write(connection, "DATABASE", name, owner)
-        _say(connection, "ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1", name)
+        say(connection, "ALTER DATABASE {} ALLOW_CONNECTIONS true CONNECTION LIMIT -1", name)
 
 
 def _furnish(address: Address, name: str, extensions: Collection[str], login: str) -> None:
@@ -172,7 +172,7 @@ def _furnish(address: Address, name: str, extensions: Collection[str], login: st
     """
     with link.admin(address, name) as connection:
         if login and connection.info.server_version < 150000:
-            _say(connection, "ALTER SCHEMA public OWNER TO {}", login)
+            say(connection, "ALTER SCHEMA public OWNER TO {}", login)
         there = {row[0] for row in connection.execute("SELECT extname FROM pg_extension").fetchall()}
         for extension in extensions:
             if extension not in there:
@@ -194,18 +194,18 @@ def _extension(connection: Connection, extension: str, login: str) -> None:
         )
     with connection.transaction():
         if login and row[0]:
-            _say(connection, "SET LOCAL ROLE {}", login)
-        _say(connection, "CREATE EXTENSION IF NOT EXISTS {} CASCADE", extension)
+            say(connection, "SET LOCAL ROLE {}", login)
+        say(connection, "CREATE EXTENSION IF NOT EXISTS {} CASCADE", extension)
 
 
-def _say(connection: Connection, statement: str, name: str) -> None:
+def say(connection: Connection, statement: str, name: str) -> None:
     """One statement about one name."""
     from psycopg import sql
 
     connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
 
-def _taken(kind: str, name: str, owner: Owner | None) -> EnvctlError:
+def taken(kind: str, name: str, owner: Owner | None) -> EnvctlError:
     """Somebody else's thing has the name that we need. It is never taken over."""
     if owner is None:
         return EnvctlError(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Address, Resource
-from envctl.services.base import owned_by, same_claimant
-from envctl.services.postgres import link, records
+from envctl.model import Address, Owner, Resource
+from envctl.services.base import not_ours, owned_by, same_claimant
+from envctl.services.postgres import link, private, records
+from envctl.services.postgres import sessions as held
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
+    from envctl.services.postgres.records import Database
 
 Sessions = Literal["refuse", "end"]
 PATIENCE = 10.0
@@ -35,11 +39,22 @@ def drop(address: Address, resource: Resource, *, sessions: Sessions) -> None:
     with link.admin(address) as connection:
         if resource.kind == "role":
             _drop_login(connection, resource, resource.name, last=False)
-        elif login := _drop_database(connection, resource, sessions):
-            _drop_login(connection, resource, login, last=True)
+        elif login := drop_database(connection, resource, sessions):
+            drop_login_of(connection, resource, login)
 
 
-def _drop_database(connection: Connection, resource: Resource, sessions: Sessions) -> str:
+def drop_login_of(connection: Connection, resource: Resource, login: str) -> None:
+    """Remove the login that a database belonged to, if that was its last; templates belong to the group."""
+    project = resource.owner.project if resource.owner else ""
+    if login == records.group_name(project):
+        with connection.transaction():
+            link.hold_to_commit(connection, "logins")
+            _drop_empty_group(connection, login, project)
+    else:
+        _drop_login(connection, resource, login, last=True)
+
+
+def drop_database(connection: Connection, resource: Resource, sessions: Sessions) -> str:
     """Remove it and return the login it belonged to; an empty name where it was gone already."""
     from psycopg import errors, sql
 
@@ -47,17 +62,37 @@ def _drop_database(connection: Connection, resource: Resource, sessions: Session
         found = records.database(connection, resource.name)
         if found is None:
             return ""
-        records.mine(resource, found.owner)
+        owner = records.mine(resource, found.owner)
         if sessions == "end":
-            _end_sessions(connection, resource.name)
+            end_sessions(connection, resource.name)
         elif busy := _sessions(connection, resource.name):
             raise _in_use(resource.name, busy)
         try:
-            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(resource.name)))
+            with _unsealed(connection, found, owner):
+                connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(resource.name)))
+        except errors.InvalidCatalogName:
+            return ""  # It was a copy made ahead, and somebody has just taken it.
         except errors.ObjectInUse as error:
             busy = _sessions(connection, resource.name) or error.diag.message_detail or str(error)
             raise _in_use(resource.name, busy) from error
         return found.login
+
+
+@contextmanager
+def _unsealed(connection: Connection, found: Database, owner: Owner) -> Iterator[None]:
+    """The one place where a template loses its seal: ours by its name and by its record, and nobody works with it."""
+    from psycopg import sql
+
+    if not found.sealed:
+        yield
+        return
+    if private.kind(found.name, owner.project) is None or owner.notes.get("kind") not in private.SEALED:
+        raise not_ours(f"the template {found.name!r}", owner, hint="it is sealed, and its record does not say by whom")
+    with held.unheld(connection, found.name) as free:
+        if not free and not owner.lease:
+            raise _in_use(found.name, "a run makes its databases from it")
+        connection.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(found.name)))
+        yield
 
 
 def _sessions(connection: Connection, name: str) -> str:
@@ -68,7 +103,7 @@ def _sessions(connection: Connection, name: str) -> str:
     return f"{total} session{'s' * (total > 1)}: {names}" if rows else ""
 
 
-def _end_sessions(connection: Connection, name: str) -> None:
+def end_sessions(connection: Connection, name: str) -> None:
     """Let nobody in any more and end who is there; a crash after this is repaired by the next create."""
     from psycopg import sql
 

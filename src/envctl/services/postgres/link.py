@@ -25,13 +25,24 @@ DEFAULTS: Mapping[str, str] = {"connect_timeout": "10", "gssencmode": "disable"}
 @contextmanager
 def admin(address: Address, database: str = "") -> Iterator[Connection]:
     """A connection as the administrator, each statement for itself; the server's errors come out as ours."""
+    with translating(address), opened(address, database) as connection:
+        yield connection
+
+
+def opened(address: Address, database: str = "") -> Connection:
+    """The same connection, for whoever keeps it longer; nobody waits for a lock for ever."""
+    connection = _connect(address, database) if database else _control(address)
+    connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{PATIENCE}s",))
+    return connection
+
+
+@contextmanager
+def translating(address: Address) -> Iterator[None]:
+    """The server's errors come out of the block as ours."""
     import psycopg
 
-    connection = _connect(address, database) if database else _control(address)
     try:
-        with connection:
-            connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{PATIENCE}s",))
-            yield connection
+        yield
     except psycopg.errors.LockNotAvailable as error:
         raise LockTimeoutError(
             f"{where(address)} kept a lock for longer than {PATIENCE} s",

@@ -10,7 +10,7 @@ from envctl import owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
 from envctl.services.base import not_ours, owned_by, same_record
-from envctl.services.postgres import link
+from envctl.services.postgres import link, private
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
@@ -24,7 +24,7 @@ INVALID = -2
 LONGEST = 63
 
 _DATABASES = """
-    SELECT d.oid, d.datname, r.rolname, r.rolname = current_user, d.datallowconn,
+    SELECT d.oid, d.datname, r.rolname, r.rolname = current_user, d.datallowconn, d.datistemplate,
            d.datconnlimit, shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, 'pg_authid')
       FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
 """
@@ -44,6 +44,7 @@ class Database:
     login: str
     login_is_admin: bool
     opened: bool
+    sealed: bool
     limit: int
     comment: str | None
     login_comment: str | None
@@ -51,12 +52,20 @@ class Database:
     @property
     def owner(self) -> Owner | None:
         """Its record. Where none was written yet, that of the login it was made for: they came in one statement."""
-        return owners.from_text(self.login_comment if self.comment is None else self.comment)
+        if self.comment is not None:
+            return owners.from_text(self.comment)
+        owner = owners.from_text(self.login_comment)
+        return private.begun(self.name, owner) if owner else None
 
     @property
     def ready(self) -> bool:
         """Whether it was published: its record, its privileges and its opening are one transaction."""
         return self.opened and self.comment is not None and self.limit not in (UNFINISHED, INVALID)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a sealed template: renamed, closed, marked and recorded in one transaction."""
+        return self.sealed and not self.opened and self.comment is not None and self.limit not in (UNFINISHED, INVALID)
 
     @property
     def begun_by_admin(self) -> bool:
@@ -83,6 +92,17 @@ def database(connection: Connection, name: str) -> Database | None:
     """The database of exactly this name."""
     row = connection.execute(f"{_DATABASES} WHERE d.datname::text = %s::text", (name,)).fetchone()
     return Database(*row) if row else None
+
+
+def beginning_with(connection: Connection, prefix: str) -> list[Database]:
+    """The databases whose names begin with exactly these characters."""
+    rows = connection.execute(f"{_DATABASES} WHERE starts_with(d.datname::text, %s::text)", (prefix,)).fetchall()
+    return [Database(*row) for row in rows]
+
+
+def belonging_to(connection: Connection, oid: int) -> list[Database]:
+    """The databases of one login."""
+    return [Database(*row) for row in connection.execute(f"{_DATABASES} WHERE d.datdba = %s", (oid,)).fetchall()]
 
 
 def role(connection: Connection, name: str) -> Role | None:

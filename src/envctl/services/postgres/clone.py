@@ -1,0 +1,96 @@
+"""Copies of a template: a ready one from the pool takes its name in one transaction; else it is made now.
+
+Nobody of us ever enters a copy: that would cost more than the copy does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from envctl.errors import UnavailableError
+from envctl.model import Access, Address, Claim, Owner, Resource
+from envctl.services.base import Template, same_claimant
+from envctl.services.postgres import copying, create, drop, link, pool, records, sessions
+from envctl.services.postgres.records import SERVICE, UNFINISHED
+
+if TYPE_CHECKING:
+    from envctl.services.postgres.link import Connection
+
+
+def clone(address: Address, claim: Claim, template: Template, *, superuser: bool, memory: Path) -> Access:
+    """The claim's login, and a copy under the claim's name that is the login's."""
+    name, login = records.legal(claim.names["database"]), records.legal(claim.identity)
+    with sessions.reused(address) as connection:
+        powers = create.powers_of(connection)
+        with link.locked(connection, "login", login):
+            found = _left_over(connection, claim, name)
+            role = create.account(connection, claim, powers, superuser=superuser) if powers.roles else None
+            made = found is None
+            database = found or _copy(connection, template, name, login if role else "", claim.owner, memory)
+    user = (login, claim.secret) if role else (address.user, address.password)
+    values = create.values(address, name, *user)
+    return Access((database, role) if role else (database,), values, created=made)
+
+
+def fresh(address: Address, claim: Claim, template: Template, name: str, *, memory: Path) -> Access:
+    """One more copy, for a login that is there."""
+    with sessions.reused(address) as connection:
+        roles = create.powers_of(connection).roles
+        with link.locked(connection, "login", claim.identity, shared=True):
+            owner = claim.identity if roles else ""
+            database = _copy(connection, template, records.legal(name), owner, claim.owner, memory)
+    user = (claim.identity, claim.secret) if roles else (address.user, address.password)
+    return Access((database,), create.values(address, name, *user), created=True)
+
+
+def discard(address: Address, resource: Resource) -> None:
+    """Remove a copy and end its sessions; its login stays."""
+    with sessions.reused(address) as connection:
+        drop.drop_database(connection, resource, "end")
+
+
+def _left_over(connection: Connection, claim: Claim, name: str) -> Resource | None:
+    """What this very run has made already. Anything of a run before it is dropped, unless somebody is connected."""
+    found = records.database(connection, name)
+    if found is None:
+        return None
+    owner = found.owner
+    if owner is None or not same_claimant(owner, claim.owner):
+        raise create.taken("database", name, owner)
+    resource = Resource(SERVICE, "database", name, owner)
+    if found.ready and owner.lease and owner.lease == claim.owner.lease:
+        return resource
+    drop.drop_database(connection, resource, "refuse")
+    return None
+
+
+def _copy(connection: Connection, template: Template, name: str, login: str, owner: Owner, memory: Path) -> Resource:
+    """The copy with its record, open to its login alone."""
+    with link.locked(connection, "database", name):
+        if not pool.take(connection, template, name, login, owner):
+            make(connection, template, name, login, memory)
+            create.publish(connection, name, owner)
+    return Resource(SERVICE, "database", name, owner)
+
+
+def make(connection: Connection, template: Template, name: str, login: str, memory: Path) -> None:
+    """A copy that nobody can enter yet; its owner and its connection limit say already whose it is."""
+    from psycopg import errors, sql
+
+    with copying.strategy(connection, memory, template.bytes) as strategy:
+        statement = sql.SQL(
+            f"CREATE DATABASE {{}} TEMPLATE {{}} {{}} {strategy} ALLOW_CONNECTIONS false CONNECTION LIMIT {UNFINISHED}"
+        )
+        owned = sql.SQL("OWNER {}").format(sql.Identifier(login)) if login else sql.SQL("")
+        try:
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template.name), owned))
+        except errors.InvalidCatalogName as error:
+            raise gone(template) from error
+
+
+def gone(template: Template) -> UnavailableError:
+    """Somebody removed a template by hand, or with the data of a server."""
+    return UnavailableError(
+        f"the template {template.name!r} is gone", hint="try again: it is then built anew", code="template_gone"
+    )
