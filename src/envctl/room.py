@@ -16,7 +16,10 @@ ADMIN = 4
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a run asks for. `connections` and `locks` are for each worker, `own` is for what works beside them."""
+    """What a run asks for. `connections` and `locks` are for each worker.
+
+    `own` is for what works beside them: the sessions that the run's envctl keeps open, and the test program's own.
+    """
 
     run: str
     namespace: str
@@ -24,7 +27,7 @@ class Demand:
     command: str
     workers: int
     connections: int
-    own: int = 2
+    own: int = 4
     locks: int = 0
 
     @property
@@ -33,7 +36,7 @@ class Demand:
         return f"`{self.command}` of {self.namespace} in {self.workspace}"
 
     def connections_for(self, workers: int) -> int:
-        """The workers', the controller's and the desk's."""
+        """The workers', and those beside them."""
         return self.own + workers * max(1, self.connections)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from envctl import owners
 from envctl.model import Address, Capacity
-from envctl.services.postgres import link
+from envctl.services.postgres import sessions
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
@@ -34,7 +34,7 @@ Our own administrators' short sessions come out of the reserve that is kept for 
 
 def capacity(address: Address) -> Capacity:
     """Its limits as they are in force, and the live sessions by the lease in the record of what they use."""
-    with link.admin(address) as connection:
+    with sessions.reused(address) as connection:
         limits = connection.execute(_LIMITS).fetchone()
         assert limits is not None
         connections, reserved, locks = limits

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from envctl import owners
 from envctl.model import Address
-from envctl.services.postgres import link
+from envctl.services.postgres import sessions
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
@@ -35,7 +35,7 @@ _ENDED = """
 def visits(address: Address, names: Iterable[str]) -> dict[str, int]:
     """At least so many sessions used each database. Left out: what is gone, and what the server has forgotten."""
     asked = list(names)
-    with link.admin(address) as connection:
+    with sessions.reused(address) as connection:
         if not asked or connection.info.server_version < COUNTED_SINCE:
             return {}
         found = _counted(connection, asked)
