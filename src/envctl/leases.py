@@ -156,10 +156,12 @@ def stop_if_idle(home: Path, talk: Talk) -> float | None:
     running = record(home)
     if _pinned(home) or running is None:
         return None
+    remaining = _idle_left(home)
+    if remaining > 0 and running.ready:
+        return remaining  # Unseen: looking costs the processor of those who have just begun their tests.
     engine = engines.get(running.engine)
     if not _up(engine, running):
         return None
-    remaining = _idle_left(home)
     if remaining > 0:
         return remaining
     _stop(home, engine, talk)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -114,30 +115,47 @@ def locked(
     path: Path, *, what: str, wait: float, talk: Talk, holder: Callable[[], str] = lambda: "", who: str = ""
 ) -> Iterator[None]:
     """Hold an exclusive kernel lock. Says what it waits for, and for whom, before it waits; `who` is told to others."""
-    from filelock import FileLock, Timeout
-
     folder(path.parent)
     note = path.with_name(f"{path.name}.holder")
-    lock = FileLock(path, mode=0o600)
-    try:
-        try:
-            lock.acquire(timeout=min(PATIENCE, wait), poll_interval=0.02)
-        except Timeout:
-            talk(f"waiting for {what}{_held_by(holder() or _text(note))}")
-            lock.acquire(timeout=wait, poll_interval=0.1)
-    except Timeout as error:
+    descriptor = _acquired(path, min(PATIENCE, wait), pause=0.005)
+    if descriptor is None:
+        talk(f"waiting for {what}{_held_by(holder() or _text(note))}")
+        descriptor = _acquired(path, wait, pause=0.05)
+    if descriptor is None:
         raise LockTimeoutError(
             f"{what} was still busy after {wait:g} s{_held_by(holder() or _text(note))}",
             hint="try again, or give it longer with --wait SECONDS",
-        ) from error
-    except OSError as error:
-        raise unwritable(path, error) from error
+        )
     try:
         with suppress(OSError):  # Only a word to those who wait.
             _note(note, f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
         yield
     finally:
-        lock.release()
+        if descriptor in _own:  # A forked child that leaves the block has let go of it already.
+            free(descriptor)
+
+
+def _acquired(path: Path, seconds: float, *, pause: float) -> int | None:
+    """The descriptor of the locked file, None if somebody else had it locked for so long."""
+    end = time.monotonic() + seconds
+    while (descriptor := _tried(path)) is None:
+        if time.monotonic() >= end:
+            return None
+        time.sleep(pause)
+    _own.add(descriptor)
+    return descriptor
+
+
+def _tried(path: Path) -> int | None:
+    """One attempt. A file that was removed before we had its lock guards nothing: others lock its successor."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def held(path: Path) -> bool:

@@ -9,26 +9,30 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from envctl.engines.base import Record
-from envctl.engines.embedded import daemon, folders, launch
-from envctl.engines.embedded.launch import Book
+from envctl.engines.embedded import daemon
 from envctl.model import Running, Server, ServerSet, Sighting, Talk
+
+if TYPE_CHECKING:
+    from envctl.engines.embedded.launch import Book
 
 
 class Embedded:
-    """The engine that runs services as processes of this machine."""
+    """The engine that runs services as processes of this machine; what starts and stops them is imported for that."""
 
     name = "embedded"
 
     def start(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
         """Keep what runs and answers, start the rest side by side, all or nothing of what this call starts."""
+        from envctl.engines.embedded import folders, launch
+
         kept = _living(before)
         if not kept:
             folders.forget_old_scratch(servers.home)
         jobs = [launch.plan(servers, name, need, kept.get(name)) for name, need in servers.needs.items()]
-        book = Book(record, servers.home, {**kept, **{job.service: job.server for job in jobs}})
+        book = launch.Book(record, servers.home, {**kept, **{job.service: job.server for job in jobs}})
         book.write(ready=False)
         try:
             launch.bring_up(jobs, book, talk)
@@ -46,10 +50,12 @@ class Embedded:
 
     def alive(self, running: Running) -> bool:
         """Whether every recorded server's lock is held and its first process is there."""
-        return all(daemon.leads(launch.daemon_of(name, server)) for name, server in running.servers.items())
+        return all(daemon.leads(daemon.of(name, server)) for name, server in running.servers.items())
 
     def stop(self, running: Running, talk: Talk) -> None:
         """End all recorded servers side by side; throw-away data go with them."""
+        from envctl.engines.embedded import folders, launch
+
         up = _living(running)
         if up:
             talk(f"stopping {', '.join(up)}")
@@ -60,6 +66,8 @@ class Embedded:
 
     def forget(self, home: Path, running: Running | None, talk: Talk) -> None:
         """End also what no record tells of: every server's lock lies in the state folder."""
+        from envctl.engines.embedded import folders, launch
+
         if running is not None:
             self.stop(running, talk)
         launch.stop_unrecorded(home)
@@ -71,7 +79,7 @@ class Embedded:
 
     def logs(self, running: Running, service: str, *, follow: bool) -> Iterator[str]:
         """The lines that the server wrote, and with `follow` those it will write."""
-        return _lines(launch.daemon_of(service, running.servers[service]).log, follow)
+        return _lines(daemon.of(service, running.servers[service]).log, follow)
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
         """Where another version runs than this checkout asks for. A service that is missing is none: it is added."""
@@ -109,11 +117,13 @@ def _uprooted(name: str, server: Server) -> str:
 def _living(running: Running | None) -> dict[str, Server]:
     """The recorded servers of which any process lives; also those that only another checkout needs."""
     recorded = running.servers if running else {}
-    return {name: server for name, server in recorded.items() if daemon.runs(launch.daemon_of(name, server))}
+    return {name: server for name, server in recorded.items() if daemon.runs(daemon.of(name, server))}
 
 
 def _give_up(servers: ServerSet, before: Running | None, kept: dict[str, Server], book: Book) -> None:
     """After a failed start the record says what it said before, as far as that is still there."""
+    from envctl.engines.embedded import folders
+
     left = _living(Running("embedded", book.servers))
     book.servers = left
     whole = before is not None and before.ready and set(before.servers) <= set(left) & set(kept)
@@ -124,7 +134,7 @@ def _give_up(servers: ServerSet, before: Running | None, kept: dict[str, Server]
 
 
 def _sighting(name: str, server: Server, ready: bool) -> Sighting:
-    found = launch.daemon_of(name, server)
+    found = daemon.of(name, server)
     where = server.detail["program"]
     if not daemon.runs(found):
         return Sighting(name, "stopped", where)

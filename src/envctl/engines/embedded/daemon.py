@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal as signals
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 from envctl import shell, state
 from envctl.errors import EnvctlError
-from envctl.model import Command
+from envctl.model import Command, Server
 
 if TYPE_CHECKING:
     import psutil
@@ -68,6 +67,11 @@ class Daemon:
 def at(home: Path, service: str) -> Daemon:
     """The daemon that runs a service of the set in that state folder."""
     return Daemon(service, home / "run" / f"{service}.alive", home / "logs" / f"{service}.log")
+
+
+def of(service: str, server: Server) -> Daemon:
+    """The daemon of a recorded server."""
+    return Daemon(service, Path(server.detail["alive"]), Path(server.detail["log"]))
 
 
 def runs(daemon: Daemon) -> bool:
@@ -192,6 +196,8 @@ def rotate(daemon: Daemon) -> None:
 @contextmanager
 def _opened(daemon: Daemon, text: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """What a program reads, in a file without a name since it may be a secret, and its log."""
+    import tempfile
+
     state.folder(daemon.log.parent)
     with ExitStack() as stack:
         try:

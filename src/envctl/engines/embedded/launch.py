@@ -41,7 +41,7 @@ class Job:
     @property
     def daemon(self) -> Daemon:
         """Its process."""
-        return daemon_of(self.service, self.server)
+        return daemon.of(self.service, self.server)
 
     @property
     def data(self) -> Path:
@@ -103,7 +103,7 @@ def bring_up(jobs: list[Job], book: Book, talk: Talk) -> None:
 
 def stop_all(servers: Mapping[str, Server]) -> None:
     """End them side by side; the first failure is raised once all have been tried."""
-    _each([(daemon_of(name, one), int(one.detail["signal"])) for name, one in servers.items()])
+    _each([(daemon.of(name, one), int(one.detail["signal"])) for name, one in servers.items()])
     sweep(servers)
 
 
@@ -118,11 +118,6 @@ def sweep(servers: Mapping[str, Server]) -> None:
     for one in servers.values():
         unused = [port for port in one.detail["ports"].split() if ports.is_free(int(port))]
         folders.forget_litter(one.detail.get("litter", ""), unused)
-
-
-def daemon_of(name: str, server: Server) -> Daemon:
-    """The process of a recorded server."""
-    return Daemon(name, Path(server.detail["alive"]), Path(server.detail["log"]))
 
 
 def _each(ending: Iterable[tuple[Daemon, int]]) -> None:
