@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -58,5 +57,6 @@ def _databases(envctl: Envctl) -> list[str]:
 
 def _processes(envctl: Envctl) -> list[str]:
     """What of a run still lives; servers and their watchers may."""
-    lines = [" ".join(process.cmdline()) for process in envctl.processes()]
-    return [line for line in lines if "pytest" in line or "envctl.testing" in line or f"{os.sep}runs{os.sep}" in line]
+    words = [process.cmdline() for process in envctl.processes()]
+    ours = ("pytest", "envctl.testing", "envctl.keeper", "test", "run")
+    return [" ".join(one) for one in words if any(word in ours or "envctl.keeper" in word for word in one)]

@@ -76,16 +76,18 @@ def run(
 
     if not edge.flags.rest:
         raise UsageError("there is nothing to run", hint="the command stands after --: envctl run -- go test ./...")
-    wished = wish.of_command(edge.flags.rest, from_scratch=from_scratch, keep_failed=keep)
-    return _run(edge, edge.project(environment), wished, timings)
+    project = edge.project(environment)
+    wished = wish.of_command(project, edge.flags.rest, from_scratch=from_scratch, keep_failed=keep)
+    return _run(edge, project, wished, timings)
 
 
 def shell(edge: Edge, environment: Where = "test") -> int:
     """Open a shell in a sandbox that ends with it. Example: envctl shell"""
     from envctl.testing import wish
 
-    wished = wish.of_command((os.environ.get("SHELL") or "/bin/sh", *edge.flags.rest))
-    return _run(edge, edge.project(environment), wished, None)
+    project = edge.project(environment)
+    wished = wish.of_command(project, (os.environ.get("SHELL") or "/bin/sh", *edge.flags.rest))
+    return _run(edge, project, wished, None)
 
 
 def _run(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:

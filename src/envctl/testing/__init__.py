@@ -224,7 +224,11 @@ def _command(live: Live, voice: Voice) -> int:
     command = Command(live.wish.argv, env=own, cwd=_place(live))
 
     def foreground() -> int:
-        return run_foreground(command, impatient=live.wish.plugin, output=None if voice.own_stdout else 2)
+        try:
+            return run_foreground(command, impatient=live.wish.plugin, output=None if voice.own_stdout else 2)
+        except EnvctlError as error:
+            error.exit_code = NOT_BEGUN
+            raise
 
     if not live.wish.processes:
         return foreground()

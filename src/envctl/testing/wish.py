@@ -90,9 +90,10 @@ def of_suite(project: Project, suite: str, words: Sequence[str], **flags: Any) -
     return replace(wish, **{key: value for key, value in flags.items() if value})
 
 
-def of_command(words: Sequence[str], **flags: Any) -> Wish:
+def of_command(project: Project, words: Sequence[str], **flags: Any) -> Wish:
     """`envctl run -- COMMAND`."""
-    return replace(Wish("", tuple(words)), **{key: value for key, value in flags.items() if value})
+    wish = Wish("", tuple(words), workers=project.config.test.workers, isolation=project.config.test.isolation)
+    return replace(wish, **{key: value for key, value in flags.items() if value})
 
 
 def narrowed(project: Project, wanted: Sequence[str] | None) -> Project:
