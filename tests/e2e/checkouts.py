@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -108,14 +109,23 @@ class Envctl:
         for place in self.used:
             if place.exists():
                 self("dev", "down", "--all", "--yes", cwd=place, code=None)
-        left = self.processes()
-        lines = [f"{process.pid} {' '.join(process.cmdline())}" for process in left]
+        while any("envctl.recovery" in line for line in self._lines()):
+            time.sleep(0.05)  # it ends by itself
+        left, lines = self.processes(), self._lines()
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         for home in self.state.rglob("*/") if self.state.exists() else ():
             shutil.rmtree(unprivileged.PUBLIC / unprivileged.digest(home), ignore_errors=True)
         assert not lines, f"left running after `dev down --all`: {lines}"
+
+    def _lines(self) -> list[str]:
+        """Their command lines; those of the dead who are not buried yet are empty."""
+        found = []
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                found.append(f"{process.pid} {' '.join(process.cmdline())}")
+        return found
 
     def _used(self, place: Path) -> None:
         if place not in self.used:

@@ -121,15 +121,12 @@ class Sandboxes:
             self._pool.submit(self._discard, known)
 
     def visits(self) -> dict[str, dict[str, int]]:
-        """How many sessions used each database of this run, by service."""
-        made = [self.of(worker) for worker in self.workers]
-
-        def one(service: str) -> dict[str, int]:
-            found = (each for sandbox in made for each in sandbox.access[service].resources)
-            names = [each.name for each in found if each.kind == "database"]
-            return services.get(service).visits(self._address(service), names) if names else {}
-
-        return {name: one(name) for name in self.project.config.services}
+        """How many sessions used each database of this run, by service; also those that its tests made."""
+        if self._marks:
+            return {}  # A test had one for itself, which is gone with all that was counted of it.
+        found = {name: self._mine(name) for name in self.project.config.services}
+        names = {name: [one.name for one in mine if one.kind == "database"] for name, mine in found.items()}
+        return {name: services.get(name).visits(self._address(name), some) for name, some in names.items() if some}
 
     def close(self) -> None:
         """Make nothing any more; what is being made is made to its end."""
