@@ -398,7 +398,7 @@ def _told_briefly() -> Iterator[None]:
     try:
         yield
     except pytest.UsageError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _end(text: str, code: int) -> None:

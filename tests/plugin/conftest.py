@@ -33,3 +33,15 @@ def desk(tmp_path: Path, project: Project) -> Iterator[Desk]:
     folder.mkdir()
     with ground.opened(folder, project) as ready:
         yield ready
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> str:
+    """A folder for PYTHONPATH by which envctl is installed, as far as pytest can tell."""
+    folder = tmp_path / "installed"
+    described = folder / "envctl-0.dist-info"
+    described.mkdir(parents=True)
+    (folder / "envctl").symlink_to(ground.SOURCE / "envctl")
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: envctl-entry\nVersion: 0\n")
+    (described / "entry_points.txt").write_text("[pytest11]\nenvctl = envctl.pytest_plugin\n")
+    return str(folder)

@@ -13,7 +13,6 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from envctl.errors import EnvctlError
 from envctl.testing import desk, tree
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -71,7 +70,8 @@ class Desk:
     socket: Path
     project: Project
     limit: int = 99
-    refused: dict[str, EnvctlError] = field(default_factory=dict)
+    refused: dict[str, BaseException] = field(default_factory=dict)
+    """What is raised instead of an answer, by what is asked and by whom; SystemExit hangs up."""
     book: list[Mapping[str, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     """What processes held when they went."""
