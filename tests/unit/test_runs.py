@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from envctl import recovery, residue, runs, state
+from envctl.errors import EnvctlError, UnavailableError
+from envctl.project import Project, open_project
+from envctl.recovery import cleaning
+from envctl.runs import Run, folders
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("ENVCTL_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "envctl.toml").write_text('project = "shop"\nengine = "embedded"\n[services.postgres]\n')
+    return open_project(tmp_path, "test", {"BRANCH_NAME": "feature-a"})
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def open_runs() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def claim(stack: ExitStack, project: Project, told: list[str]) -> Run:
+    home = project.home / "test-embedded"
+    claimed = runs.claimed(project, home=home, engine="embedded", command="envctl test", talk=told.append)
+    return stack.enter_context(claimed)
+
+
+def died(project: Project, *, kept: tuple[str, ...] = ()) -> Run:
+    """A run that left its folder as a dead one does."""
+    with ExitStack() as stack:
+        run = claim(stack, project, [])
+        run.begun()
+        if kept:
+            run.keep(kept)
+    return run
+
+
+def names(project: Project) -> set[str]:
+    return {one.name for one in (project.home / "runs").iterdir()} - {folders.MAKING}
+
+
+def test_a_run_has_the_plain_names_and_the_next_at_the_same_time_others(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    first = claim(open_runs, project, told)
+    assert (first.slot, first.identity, told) == (1, "shop_test_feature_a", [])
+    second = claim(open_runs, project, told)
+    assert second.project.names.database("test", "gw0") == "shop_test_feature_a__s2_gw0"
+    assert told == ["another run of this checkout is at work: this one is slot 2 (feature_a__s2)"]
+    assert first.id != second.id
+
+
+def test_it_is_on_record_before_anything_else_can_be_made(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    run = claim(open_runs, project, told)
+    assert state.held(run.folder / residue.LOCK)
+    assert stat.S_IMODE(run.folder.stat().st_mode) == 0o700
+    found = folders.read(run.folder)
+    assert (found.id, found.slot, found.namespace) == (run.id, 1, "feature_a")
+    assert (found.environment, found.home) == ("test", str(project.home / "test-embedded"))
+
+
+def test_a_run_that_is_done_leaves_its_slot_clean(open_runs: ExitStack, project: Project, told: list[str]) -> None:
+    with ExitStack() as stack:
+        claim(stack, project, told).done()
+    assert names(project) == set()
+    assert claim(open_runs, project, told).slot == 1
+
+
+def test_the_slot_of_a_dead_run_is_passed_over_in_silence(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    died(project)
+    assert claim(open_runs, project, told).slot == 2
+    assert told == []
+
+
+def test_a_slot_that_recovery_is_at_work_in_is_no_run(open_runs: ExitStack, project: Project, told: list[str]) -> None:
+    dead = died(project)
+    state.write(dead.folder / residue.VERDICT, {})
+    lock = folders.taken(dead.folder)
+    assert lock is not None
+    assert claim(open_runs, project, told).slot == 2
+    assert told == []
+    state.free(lock)
+
+
+def test_only_the_dead_are_residue(open_runs: ExitStack, project: Project, told: list[str]) -> None:
+    assert folders.residue(project.home) == []
+    dead = died(project)
+    claim(open_runs, project, told)
+    (found,) = folders.residue(project.home)
+    assert (found.folder, found.record and found.record.id) == (dead.folder, dead.id)
+
+
+def test_what_was_kept_is_kept_until_the_next_run_of_that_namespace_alone(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    dead = died(project, kept=("one", "two"))
+    assert folders.read(dead.folder).kept == ("one", "two")
+    other = replace(
+        project, namespace=replace(project.namespace, name="b"), names=replace(project.names, namespace="b")
+    )
+    claim(open_runs, other, told)
+    assert folders.read(dead.folder).kept == ("one", "two")
+    claim(open_runs, project, told)
+    assert folders.read(dead.folder).kept == ()
+
+
+def test_a_live_run_and_a_folder_that_is_gone_cannot_be_taken(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    run = claim(open_runs, project, told)
+    assert folders.taken(run.folder) is None
+    assert folders.taken(run.folder.with_name("shop_test_gone")) is None
+    assert names(project) == {run.identity}
+
+
+def test_a_lock_is_believed_only_while_it_is_the_folders_own(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = died(project)
+    claimed = state.claim
+
+    def slow(path: Path, *, create: bool = True) -> int | None:
+        descriptor = claimed(path, create=create)
+        if not create:
+            folders.remove(dead.folder)  # Another has cleaned it, and another run is in the slot by now.
+            with ExitStack() as stack:
+                claim(stack, project, [])
+        return descriptor
+
+    monkeypatch.setattr(state, "claim", slow)
+    assert folders.taken(dead.folder) is None
+    monkeypatch.undo()
+    assert dead.folder.exists()
+
+
+def test_a_link_or_a_file_in_the_folder_of_runs_is_nobodys(project: Project, tmp_path: Path) -> None:
+    elsewhere = died(project).folder.rename(tmp_path / "elsewhere")
+    link = project.home / "runs" / "shop_test_feature_a"
+    link.symlink_to(elsewhere)
+    (project.home / "runs" / "shop_test_b").write_text("")
+    assert residue.dead(project.home) == []
+    assert cleaning.clean(link).verdict == "busy"
+    assert sorted(one.name for one in elsewhere.iterdir()) == [residue.LOCK, residue.RECORD]
+
+
+def test_another_users_folder_is_left_alone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = died(project).folder
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert residue.dead(project.home) == []
+    assert cleaning.clean(folder).verdict == "busy"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99}', '{"version": 1, "id": "x"}', None])
+def test_a_record_that_does_not_tell_is_left_alone_with_the_reason(project: Project, text: str | None) -> None:
+    folder = died(project).folder
+    (folder / residue.RECORD).write_text(text) if text is not None else (folder / residue.RECORD).unlink()
+    report = cleaning.clean(folder)
+    assert (report.verdict, report.settled, residue.settled(folder)) == ("later", True, True)
+    assert str(folder) in report.later[0]
+    assert folders.residue(project.home)[0].record is None
+
+
+def test_a_run_that_had_not_begun_left_nothing_to_look_for(project: Project) -> None:
+    with ExitStack() as stack:
+        run = claim(stack, project, [])
+    assert cleaning.clean(run.folder).verdict == "clean"
+    assert names(project) == set()
+
+
+def test_private_names_that_nobody_works_on_are_tidied_away(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    run = claim(open_runs, project, told)
+    forgotten, busy = (state.folder(project.home / "runs" / one) for one in (".forgotten", ".busy"))
+    lock = state.claim(busy / residue.LOCK)
+    assert lock is not None
+    folders.tidy(project.home)
+    assert not forgotten.exists()
+    assert names(project) == {run.identity, ".busy"}
+    state.free(lock)
+
+
+def test_nothing_is_tidied_while_a_folder_is_being_made(project: Project) -> None:
+    half = state.folder(project.home / "runs" / ".half")
+    with folders.making(project.home / "runs", fcntl.LOCK_SH):
+        folders.tidy(project.home)
+        assert half.exists()
+    folders.tidy(project.home)
+    assert not half.exists()
+
+
+def test_there_is_an_end_to_the_slots(open_runs: ExitStack, project: Project, told: list[str]) -> None:
+    claim(open_runs, project, told)
+    for slot in range(2, runs.SLOTS + 1):
+        (project.home / "runs" / replace(project.names, slot=slot).identity("test")).mkdir()
+    with pytest.raises(UnavailableError, match="all 98 slots of feature_a are taken") as caught:
+        claim(open_runs, project, told)
+    assert "1 by runs at work" in caught.value.cause
+    assert len(names(project)) == runs.SLOTS
+
+
+def test_a_full_disk_leaves_no_half_claimed_slot(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise state.unwritable(project.home, OSError(28, "No space left on device"))
+
+    with monkeypatch.context() as patch, ExitStack() as stack:
+        patch.setattr(folders, "write", full)
+        with pytest.raises(EnvctlError, match="cannot be written"):
+            claim(stack, project, [])
+    assert names(project) == set()
+
+
+def test_sweeping_starts_nothing_where_nothing_is_left(
+    open_runs: ExitStack, project: Project, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+    monkeypatch.setattr(recovery, "_start", started.append)
+    recovery.sweep(project)
+    claim(open_runs, project, told)
+    recovery.sweep(project)
+    assert started == []
+    dead = died(project)
+    recovery.sweep(project)
+    assert started == [project.home]
+    state.write(dead.folder / residue.VERDICT, {residue.STAMP: residue.stamp(dead.folder, ""), residue.HOME: ""})
+    recovery.sweep(project)
+    assert started == [project.home]
+    dead.keep(())
+    recovery.sweep(project)
+    assert started == [project.home] * 2
+
+
+def test_sweeping_never_fails_a_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    died(project)
+    (project.home / "logs").write_text("no folder")
+    recovery.sweep(project)
+    (project.home / "recovery.lock").unlink(missing_ok=True)
+    (project.home / "recovery.lock").mkdir()
+    recovery.sweep(project)
+
+
+def test_the_log_of_recovery_is_bounded(project: Project) -> None:
+    os.close(recovery._log(project.home))
+    log = project.home / "logs" / "recovery.log"
+    log.write_text("x" * (recovery.LOG_LIMIT + 1))
+    os.close(recovery._log(project.home))
+    assert log.read_text() == ""
+    assert log.with_suffix(".log.old").stat().st_size == recovery.LOG_LIMIT + 1
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
