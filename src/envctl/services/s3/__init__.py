@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from envctl import state
+from envctl.errors import ConfigError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.namespace import bucket_name
 from envctl.services.base import not_ours, same_claimant, same_record
 from envctl.settings import setting
+
+KEY = re.compile(r"[A-Za-z0-9_.-]{3,64}")
+"""An access key that the configuration may fix."""
 
 if TYPE_CHECKING:
     from envctl.services.s3 import buckets
@@ -38,6 +43,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name in self.buckets:
             bucket_name(name)
+        if bool(self.access_key) != bool(self.secret_key):
+            raise ConfigError("services.s3: access_key and secret_key belong together: give both or neither")
+        if self.access_key and not KEY.fullmatch(self.access_key):
+            raise ConfigError("services.s3: access_key has 3 to 64 letters, digits, `_`, `.` and `-`")
 
 
 class S3:
@@ -114,14 +123,18 @@ class S3:
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
         """Every bucket with its record, then the one key for all of them."""
-        from envctl.services.s3 import identities, intents
+        from envctl.services.s3 import fixed, identities, intents
         from envctl.services.s3.wire import connected
 
         names = {logical: claim.names[logical] for logical in settings.buckets}
         held = state.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
         with held, connected(address) as client:
             made = {name: intents.make(client, name, claim) for name in names.values()}
-        key, secret = identities.grant(address, claim.identity, claim.secret, tuple(names.values()))
+        wanted = tuple(names.values())
+        if settings.access_key:
+            key, secret = fixed.grant(address, claim.identity, (settings.access_key, settings.secret_key), wanted)
+        else:
+            key, secret = identities.grant(address, claim.identity, claim.secret, wanted)
         values = _values(address, settings, names, key, secret)
         resources = tuple(_resource(name, found) for name, (found, _) in made.items())
         return Access(resources, values, any(created for _, created in made.values()))

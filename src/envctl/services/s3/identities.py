@@ -65,30 +65,34 @@ def policy(buckets: tuple[str, ...]) -> dict[str, Any]:
 def _grant_by_iam(address: Address, identity: str, key: str, secret: str, buckets: tuple[str, ...]) -> bool:
     """User, policy, key. False where the server's IAM is switched off or read-only."""
     user = _user(identity)
-    made = _iam(address, "CreateUser", UserName=user)
+    made = iam(address, "CreateUser", UserName=user)
     if made.status != 200 and made.code != "EntityAlreadyExists":
         return False
     document = json.dumps(policy(buckets))
-    _expect(address, _iam(address, "PutUserPolicy", UserName=user, PolicyName=POLICY, PolicyDocument=document))
+    expect(address, iam(address, "PutUserPolicy", UserName=user, PolicyName=POLICY, PolicyDocument=document))
     new = {"UserName": user, "AccessKeyId": key, "SecretAccessKey": secret}
-    given = _iam(address, "CreateAccessKey", **new)
+    given = iam(address, "CreateAccessKey", **new)
     if given.code == "EntityAlreadyExists" and signed(address, key, secret).status != 200:
-        _iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key)
-        given = _iam(address, "CreateAccessKey", **new)
+        iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key)
+        given = iam(address, "CreateAccessKey", **new)
     if given.code != "EntityAlreadyExists":
-        _expect(address, given)
+        expect(address, given)
     return True
 
 
 def _revoke_by_iam(address: Address, identity: str) -> None:
     """The policy has to go by itself: it would outlive its user and wait for the next one of that name."""
+    from envctl.services.s3 import fixed
+
     user = _user(identity)
-    _iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key_of(identity))
-    _iam(address, "DeleteUserPolicy", UserName=user, PolicyName=POLICY)
-    _iam(address, "DeleteUser", UserName=user)
+    iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key_of(identity))
+    iam(address, "DeleteUserPolicy", UserName=user, PolicyName=POLICY)
+    iam(address, "DeleteUser", UserName=user)
+    fixed.revoke(address, identity)
 
 
-def _iam(address: Address, action: str, **parameters: str) -> Answer:
+def iam(address: Address, action: str, **parameters: str) -> Answer:
+    """One request to the server's IAM; one that it is too busy for is an error."""
     form = {"Action": action, "Version": "2010-05-08", **parameters}
     answer = signed(address, address.user, address.password, service="iam", form=form)
     if answer.status in BUSY:
@@ -96,7 +100,8 @@ def _iam(address: Address, action: str, **parameters: str) -> Answer:
     return answer
 
 
-def _expect(address: Address, answer: Answer) -> None:
+def expect(address: Address, answer: Answer) -> None:
+    """An error unless the answer is a good one."""
     if answer.status != 200:
         raise unreachable(address, f"its IAM refused a key for our buckets: {answer.status} {answer.code}")
 
