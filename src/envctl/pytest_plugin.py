@@ -127,11 +127,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Open a run where the project wants one and none has started us; in any case before the first conftest."""
     manager = early_config.pluginmanager
     if not manager.has_plugin(RUN) and early_config.getini("envctl") and not _only_help(early_config):
-        manager.register(Opened(early_config.rootpath), RUN)
+        manager.register(_opened(early_config), RUN)
     run = manager.get_plugin(RUN)
     if not isinstance(run, Run):
         return (yield)
-    early_config.add_cleanup(run.close)
+    early_config.add_cleanup(run.desk.close)
     if run.passport.get("early") and not _only_help(early_config):
         os.environ.update(run.told["variables"])  # They were still being made when we were started.
     sys.path[:] = [one for one in sys.path if one != run.passport["plugin"]]
@@ -140,6 +140,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     except Exception:
         run.refuse_wrong_tree(early_config)  # The better word for an import that failed because of it.
         raise
+
+
+def _opened(config: pytest.Config) -> Controller:
+    """A run of our own. Only here envctl is imported, for here it is installed."""
+    from envctl import bare
+
+    opened = bare.Run(config.rootpath)
+    config.add_cleanup(opened.close)
+    run = Controller(_unless_refused(opened.passport()), "")
+    os.environ.update(run.told["variables"])
+    return run
 
 
 class Run:
@@ -163,10 +174,6 @@ class Run:
         plain = {key: self.told["sandbox"][key] for key in ("namespace", "worker", "environment", "values")}
         resources = tuple(Resource(**one) for one in self.told["sandbox"]["resources"])
         return Sandbox(resources=resources, variables=self.told["variables"], **plain)
-
-    def close(self) -> None:
-        """The end of this process's part."""
-        self.desk.close()
 
     def refuse_wrong_tree(self, config: pytest.Config) -> None:
         """End here if what is imported already, or surely will be, is not this checkout's."""
@@ -197,7 +204,8 @@ class Run:
             if found and found not in own["files"]:
                 imported[name] = found
         shown = {one.parent: str(one) for one in files}
-        return str(self.desk.ask(ask="tree", imported=imported, files=[*shown.values()])["wrong"])
+        path = os.environ.get("PYTHONPATH", "")
+        return str(self.desk.ask(ask="tree", imported=imported, files=[*shown.values()], path=path)["wrong"])
 
 
 class Controller(Run):
@@ -267,22 +275,6 @@ class Controller(Run):
     def pytest_sessionfinish(self) -> None:
         """How many it were."""
         self.desk.post(tell="tests", count=self.tests)
-
-
-class Opened(Controller):
-    """A run of our own, for a bare `pytest`. Only here envctl is imported, for here it is installed."""
-
-    def __init__(self, root: Path) -> None:
-        from envctl import bare
-
-        self._bare = bare.Run(root)
-        super().__init__(_unless_refused(self._bare.passport()), "")
-        os.environ.update(self.told["variables"])
-
-    def close(self) -> None:
-        """Wait until all of it is gone, so that nothing is left when pytest says that it is done."""
-        super().close()
-        self._bare.close()
 
 
 class Desk:

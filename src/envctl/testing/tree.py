@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from filecmp import cmp
 from functools import cache
@@ -26,7 +26,8 @@ def handlers(root: Path) -> dict[str, Handler]:
 
     def told(question: Mapping[str, Any], caller: Caller) -> Answer:
         imported = {name: Path(file) for name, file in question["imported"].items()}
-        return {"wrong": tree.wrong(imported, map(Path, question["files"]))}
+        listed = [Path(one).resolve() for one in question["path"].split(os.pathsep) if one]
+        return {"wrong": tree.wrong(imported, map(Path, question["files"]), listed)}
 
     return {"packages": packages, "tree": told}
 
@@ -45,8 +46,8 @@ class Tree:
         for file in root.glob("src/*.py"):
             self.packages.setdefault(file.stem, []).append(file)
 
-    def wrong(self, imported: Mapping[str, Path], files: Iterable[Path]) -> str:
-        """The first thing that is not this checkout's, with what to do about it."""
+    def wrong(self, imported: Mapping[str, Path], files: Iterable[Path], listed: Collection[Path] = ()) -> str:
+        """The first thing that is not this checkout's, and what to do about it; `listed` are those of PYTHONPATH."""
         for name, found in imported.items():
             own = self.packages[name][0]
             if INSTALLED & set(found.parts):
@@ -54,7 +55,7 @@ class Tree:
             else:
                 what = f"{name} is imported from another checkout" if self._other(found) else ""
             if what:
-                return _sentence(what, own, found, _remedy(found))
+                return _sentence(what, own, found, _remedy(_holder(found), listed))
         for file in files:
             if not INSTALLED & set(file.parts) and self._other(file):
                 return _sentence(f"{file.name} is of another checkout", self.root, file, "run the tests of this one")
@@ -113,7 +114,7 @@ def _declared(folder: Path) -> frozenset[str]:
 def _names(text: str) -> Iterator[str]:
     section = ""
     for line in text.splitlines():
-        header = re.match(r"\s*\[([\w.]+)\]", line)
+        header = re.match(r"\s*\[+([\w.]+)\]", line)
         section = header[1] if header else section
         named = re.match(r"\s*(?:name|project)\s*=\s*[\"']?([\w.-]+)", line)
         if named and section in ("", "project", "metadata", "tool.envctl", "tool.poetry"):
@@ -124,9 +125,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _remedy(found: Path) -> str:
-    holder = _holder(found)
-    listed = [Path(one).resolve() for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
+def _remedy(holder: Path, listed: Collection[Path]) -> str:
     if holder in listed:
         return f"take {holder} out of PYTHONPATH"
     return "`pip install -e .` in a virtual environment of this checkout's own"
