@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ from minio.deleteobjects import DeleteObject
 from minio.versioningconfig import VersioningConfig
 from service_ground import Ground, Servers, engine_names, has_image, required, serving, settings_for
 
-from envctl import shell
+from envctl import shell, state
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Command, Observed, Place
-from envctl.services.s3 import SERVICE, Settings
+from envctl.services.s3 import SERVICE, Settings, wire
 from envctl.services.s3 import buckets as s3_buckets
 from envctl.services.s3.identities import key_of
 from envctl.services.s3.wire import signed
@@ -227,6 +228,31 @@ def test_drop_killed_before_any_request_is_finished_by_the_next(ground: Ground, 
         SERVICE.drop(ground.address, each)
     assert SERVICE.list(ground.address, ground.project) == []
     assert made(ground, "a").created
+
+
+def test_a_bucket_that_was_only_meant_is_given_up(ground: Ground, admin: Any) -> None:
+    claim = ground.claim("a")
+    die(ground, "create", claim, steps=3)
+    meant = next(claim.memory.glob("s3-*.json"))
+    bucket = meant.name.removeprefix("s3-").removesuffix(".json")
+    assert admin.bucket_exists(bucket)
+    assert SERVICE.list(ground.address, ground.project) == []
+    SERVICE.unfinished(ground.address, claim.memory)
+    assert not admin.bucket_exists(bucket)
+    assert not meant.exists()
+
+
+def test_a_bucket_with_a_record_or_with_content_is_never_given_up(ground: Ground, admin: Any) -> None:
+    access = made(ground, "a")
+    bare = f"bare-{ground.project}"
+    admin.make_bucket(bare)
+    admin.put_object(bare, "k", io.BytesIO(b"kept"), 4)
+    for name in (bare, access.values["bucket"], f"never-{ground.project}"):
+        state.write(ground.memory / f"s3-{name}.json", {"bucket": name, "identity": "a"})
+    SERVICE.unfinished(ground.address, ground.memory)
+    assert admin.bucket_exists(bare)
+    assert len(SERVICE.list(ground.address, ground.project)) == 2
+    assert not list(ground.memory.glob("s3-*.json"))
 
 
 def die(ground: Ground, verb: str, what: object, *, steps: int) -> None:
@@ -552,3 +578,54 @@ assert not {"minio", "urllib3"} & set(sys.modules)
         code = process.wait()
         said.seek(0)
         assert code == 0, said.read().decode()
+
+
+FIXED = {"access_key": "minioadmin", "secret_key": "minioadmin"}
+
+
+def test_a_fixed_key_opens_every_claims_buckets_and_no_others(ground: Ground, admin: Any) -> None:
+    settings = replace(ground.settings, **FIXED)
+    claims = [ground.claim(f"fixed{number}") for number in range(6)]
+    with ThreadPoolExecutor() as pool:
+        given = list(pool.map(lambda one: SERVICE.create(ground.address, settings, one), claims))
+    for access, claim in zip(given, claims, strict=True):
+        assert {name: access.values[name] for name in FIXED} == FIXED
+        assert SERVICE.opens(ground.address, claim, access)
+    foreign = f"{ground.project}-foreign"
+    admin.make_bucket(foreign)
+    assert not wire.sees(ground.address, "minioadmin", "minioadmin", foreign)
+    dropped(ground, given[0])
+    assert SERVICE.opens(ground.address, claims[1], given[1])
+    successor = given[0].resources[0].name
+    admin.make_bucket(successor)
+    assert not wire.sees(ground.address, "minioadmin", "minioadmin", successor), "its policy went with it"
+    changed = SERVICE.create(ground.address, replace(settings, secret_key="another-secret"), claims[1])
+    assert SERVICE.opens(ground.address, claims[1], changed)
+    assert not SERVICE.opens(ground.address, claims[1], given[1])
+    for bucket in (successor, foreign):
+        admin.remove_bucket(bucket)
+    dropped(ground, *given[1:])
+
+
+def test_a_fixed_key_that_is_somebody_elses_is_refused(ground: Ground) -> None:
+    claim = ground.claim("theirs")
+    theirs = SERVICE.create(ground.address, ground.settings, claim)
+    stolen = replace(ground.settings, access_key=theirs.values["access_key"], secret_key="a-secret-of-mine")
+    with pytest.raises(EnvctlError) as caught:
+        SERVICE.create(ground.address, stolen, ground.claim("mine"))
+    assert caught.value.code == "fixed_key"
+    assert "a-secret-of-mine" not in caught.value.message + caught.value.cause + caught.value.hint
+    assert SERVICE.opens(ground.address, claim, theirs)
+    dropped(ground, theirs)
+
+
+@pytest.mark.parametrize(("key", "secret"), [("abc", ""), ("", "abc"), ("a/b", "c")])
+def test_a_fixed_key_is_whole_or_refused(key: str, secret: str) -> None:
+    with pytest.raises(ConfigError):
+        Settings(access_key=key, secret_key=secret)
+
+
+def dropped(ground: Ground, *given: Access) -> None:
+    for access in given:
+        for resource in access.resources:
+            SERVICE.drop(ground.address, resource)

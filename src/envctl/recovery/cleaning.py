@@ -50,21 +50,22 @@ def clean(folder: Path) -> Report:
         try:
             record = folders.read(folder)
         except EnvctlError as error:
-            return _noted(folder, "", Report("later", later=(_told(error),), settled=True))
+            _note(folder, "", residue.stamp(folder, ""))
+            return Report("later", later=(_told(error),), settled=True)
+        seen = residue.stamp(folder, record.home)
         report = _cleaned(folder, record)
         if report.verdict == "clean":
             folders.remove(folder)
-            return report
-        return _noted(folder, record.home, report)
+        elif report.settled:
+            _note(folder, record.home, seen)
+        return report
     finally:
         state.free(descriptor)
 
 
-def _noted(folder: Path, home: str, report: Report) -> Report:
-    """Put down that trying again is idle until something changes."""
-    if report.settled:
-        state.write(folder / residue.VERDICT, {residue.STAMP: residue.stamp(folder, home), residue.HOME: home})
-    return report
+def _note(folder: Path, home: str, seen: str) -> None:
+    """Put down that trying again is idle until something is other than it was `seen`, before we looked."""
+    state.write(folder / residue.VERDICT, {residue.STAMP: seen, residue.HOME: home})
 
 
 def _cleaned(folder: Path, record: Record) -> Report:
