@@ -133,7 +133,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         return (yield)
     early_config.add_cleanup(run.desk.close)
     if run.passport.get("early") and not _only_help(early_config):
-        os.environ.update(run.told["variables"])  # They were still being made when we were started.
+        os.environ.update(run.told["variables"])  # We were started before they were there.
     sys.path[:] = [one for one in sys.path if one != run.passport["plugin"]]
     try:
         return (yield)
@@ -148,9 +148,7 @@ def _opened(config: pytest.Config) -> Controller:
 
     opened = bare.Run(config.rootpath)
     config.add_cleanup(opened.close)
-    run = Controller(_unless_refused(opened.passport()), "")
-    os.environ.update(run.told["variables"])
-    return run
+    return Controller({**_unless_refused(opened.passport()), "early": True}, "")
 
 
 class Run:

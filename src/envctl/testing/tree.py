@@ -132,4 +132,5 @@ def _remedy(holder: Path, listed: Collection[Path]) -> str:
 
 
 def _sentence(what: str, own: Path, found: Path, remedy: str) -> str:
-    return f"{what}\n  here:  {own}\n  there: {found}\n  hint: {remedy}; --allow-wrong-tree if it is meant to be so"
+    allow = '`wrong_tree = "allow"` under [test] if it is meant to be so'
+    return f"{what}\n  here:  {own}\n  there: {found}\n  hint: {remedy}; {allow}"
