@@ -103,6 +103,10 @@ class Test:
         "The variable that tells a worker which one it is.", default="PYTEST_XDIST_WORKER", example='"JEST_WORKER_ID"'
     )
     connections: int = setting("How many connections a worker may have open at once.", default=5)
+    template_space: int = setting(
+        "How many megabytes templates and the copies made of them ahead may take; beyond that the least used go.",
+        default=2048,
+    )
     keep_failed: bool = setting("Keep the databases of workers with failed tests until the next run.", default=False)
     strict: bool = setting("Whether a green run that never used its database counts as failed.", default=False)
     wrong_tree: Literal["refuse", "allow"] = setting(

@@ -119,7 +119,8 @@ def claim(project: Project, service: str, worker: str = "", *, lease: str = "", 
         owner=owner(project, worker, lease=lease),
         identity=identity,
         names=wanted,
-        secret=workspaces.secret(project.config.project, f"{service}:{identity}"),
+        secret=getattr(project.config.services[service], "password", "")
+        or workspaces.secret(project.config.project, f"{service}:{identity}"),
         memory=state.folder((memory or project.home / "claims") / identity / service),
     )
 

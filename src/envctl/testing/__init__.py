@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from envctl import dev, leases, ports, runs, sandbox, servers, services, templates
+from envctl import dev, leases, ports, recovery, runs, sandbox, servers, services, templates
 from envctl.errors import EnvctlError
 from envctl.model import Command, Resource, Running, Talk
 from envctl.processes import Hurried, Write, run_foreground
@@ -17,7 +17,7 @@ from envctl.runs import Run
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
 from envctl.templates import Ready
-from envctl.testing import desk, evidence, foresight, interruption, passport
+from envctl.testing import desk, evidence, foresight, interruption, passport, upkeep
 from envctl.testing.admittance import Admittance
 from envctl.testing.attendant import Attendant
 from envctl.testing.sandboxes import Sandboxes
@@ -92,7 +92,6 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
         attendant = Attendant(sandboxes, wish, timings, admittance.admit)
         live = Live(slot.project, wish, slot, home, timings, sandboxes, attendant, slot.folder / "socket")
         stack.enter_context(afterwards(lambda: _clean_up(live)))
-        slot.begun()
         _make(live)
         stack.enter_context(admittance)
         stack.enter_context(desk.opened(live.socket, attendant.handlers(), left=attendant.left))
@@ -132,6 +131,7 @@ def _held(stack: ExitStack, project: Project, wish: Wish, wait: float, voice: Vo
         )
     )
     slot.begun()
+    recovery.sweep(project)  # once more: what waited for these servers to run can go now
     return slot, wanted.set.home, running
 
 
@@ -208,6 +208,7 @@ def _clean_up(live: Live) -> None:
             ports.release(sandbox.process_key(live.project, ""))
         if not live.kept:
             live.run.done()
+        upkeep.begin(live.sandboxes, live.home)
 
 
 def _forget(slot: Run, home: Path, voice: Voice) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,12 @@ from envctl.errors import UsageError
 from envctl.model import Access, Address, Claim, Resource, Running
 from envctl.project import Project
 from envctl.sandbox import Sandbox
-from envctl.templates import Ready
+from envctl.templates import Ready, Template
 
 TOGETHER = 8
 """How many sandboxes are made at the same time; more would only wait for the same disk and processors."""
+AHEAD = 4
+"""How many databases are kept ready for single tests once the first has asked for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class Sandboxes:
         self._finding = threading.Lock()
         self._made: dict[str, Future[Sandbox]] = {}
         self._fresh: dict[str, Fresh] = {}
+        self.copies = 0
+        self.copying = 0.0
+        """How long one took, at the best."""
         self._marks = 0
 
     def build(self) -> None:
@@ -94,11 +100,17 @@ class Sandboxes:
             claim = self._claim(name, worker)
             called = claim.names["database"] + self._mark()
             access = templates.fresh(self.project, self._address(name), name, ready.template, claim, called)
+            self._ahead(name, ready.template)
             return self._lent(name, worker, access, called)
         raise UsageError(
             "this run has no database that a test could have a copy of",
             hint="give it [services.postgres] with `migrate`",
         )
+
+    def _ahead(self, service: str, template: Template) -> None:
+        """The next test will want one too: make it while this one runs."""
+        address = self._address(service)
+        self._pool.submit(templates.refill, self.project, address, service, template, AHEAD)
 
     def fresh_bucket(self, worker: str, logical: str = "") -> Access:
         """One more bucket, empty, with a key of its own."""
@@ -170,7 +182,7 @@ class Sandboxes:
     def _access(self, name: str, worker: str) -> Access:
         claim, address = self._claim(name, worker), self._address(name)
         if services.get(name).templates is not None and name in self.made_from:
-            return templates.clone(self.project, address, name, self.made_from[name].template, claim)
+            return self._copied(name, claim, self.made_from[name].template)
         service, settings = services.get(name), self.project.config.services[name]
         access = service.create(address, settings, claim)
         left = [one for one in access.resources if one.owner is not None and one.owner.lease != self.lease]
@@ -178,6 +190,15 @@ class Sandboxes:
             # Of a run before this one, with what its tests put into it: nobody may find that.
             service.drop(address, resource)
         return service.create(address, settings, claim) if left else access
+
+    def _copied(self, service: str, claim: Claim, template: Template) -> Access:
+        begun = time.monotonic()
+        access = templates.clone(self.project, self._address(service), service, template, claim)
+        took = time.monotonic() - begun
+        with self._lock:
+            self.copying = min(took, self.copying) if self.copies else took
+            self.copies += 1
+        return access
 
     def _claim(self, name: str, worker: str) -> Claim:
         return sandbox.claim(self.project, name, worker, lease=self.lease, memory=self.memory)
