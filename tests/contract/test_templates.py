@@ -139,6 +139,27 @@ def test_a_copy_is_its_logins_to_change_and_nobody_elses(checkout: Shop) -> None
     assert tables_of(two) == {"revisions", "t1", "t2", "t3"}
 
 
+SETTING = """
+DO $$ BEGIN
+    EXECUTE format('ALTER DATABASE %I SET search_path = app, "$user", public', current_database());
+    EXECUTE format('ALTER DATABASE %I SET application_name = %L', current_database(), 'a, ''b''');
+END $$
+"""
+
+
+def test_what_a_migration_set_for_its_database_holds_in_every_copy(checkout: Shop) -> None:
+    checkout.write({"t4.sql": SETTING})
+    made = checkout.ready()
+    templates.refill(checkout.project, checkout.address, "postgres", made.template, 1)
+    checkout.write(tables(["t5"]))
+    later = checkout.ready()
+    assert later.how == "extended"
+    for template, worker in ((made.template, "gw0"), (made.template, "gw1"), (later.template, "gw2")):
+        access = checkout.clone(template, worker)
+        shown = rows(access, "SELECT current_setting('search_path'), current_setting('application_name')")
+        assert shown == [('app, "$user", public', "a, 'b'")]
+
+
 def test_nothing_of_a_build_is_left_but_the_template(checkout: Shop) -> None:
     before = names(checkout.address)
     made = checkout.ready()

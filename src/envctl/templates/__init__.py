@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -164,7 +165,8 @@ class Builder:
             notes = {**stage.notes, "kind": kind}
             sealed = site.publish(replace(owner, lease=owner.lease if kind == "private" else "", notes=notes))
         except BaseException:
-            site.abandon()
+            with suppress(Exception):  # What is left is dropped by the next builder, or with the rest of this run.
+                site.abandon()
             raise
         return Ready(sealed, "built" if ancestor is None else "extended", ran)
 
@@ -190,7 +192,8 @@ class Builder:
             self.talk(f"building the template {stage.digest[:4]}… from zero")
         elif stage.first:
             new = len(stages.fresh(stage, ancestor))
-            self.talk(f"building the template {stage.digest[:4]}… from {ancestor.digest[:4]}…: {new} new files")
+            files = "1 new file" if new == 1 else f"{new} new files"
+            self.talk(f"building the template {stage.digest[:4]}… from {ancestor.digest[:4]}…: {files}")
         else:
             self.talk(f"building the template {stage.digest[:4]}… on {ancestor.digest[:4]}…")
 

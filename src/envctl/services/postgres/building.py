@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from envctl.services.postgres import Settings
     from envctl.services.postgres.link import Connection
     from envctl.services.postgres.records import Database, Role
+
+_MEASURED = """
+    SELECT pg_database_size(d.oid),
+           (SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)
+      FROM pg_database d WHERE d.datname::text = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Site:
         if login is not None:
             self._hand_over(login.name)
         drop.end_sessions(self.connection, self._draft)
-        owner = replace(owner, notes={**owner.notes, "digest": self.digest, "bytes": str(self._size())})
+        owner = replace(owner, notes={**owner.notes, "digest": self.digest, **self._measured()})
         former, retired = self._former(name), private.retired(self.project, self.digest)
         with self.connection.transaction():
             if former is not None:
@@ -120,9 +127,11 @@ class Site:
         drop.drop_database(self.connection, Resource(SERVICE, "database", name, found.owner), "end")
         return None
 
-    def _size(self) -> int:
-        row = self.connection.execute("SELECT pg_database_size(%s)", (self._draft,)).fetchone()
-        return int(row[0]) if row else 0
+    def _measured(self) -> dict[str, str]:
+        """Its size, and what a migration set for this database: CREATE DATABASE copies no such settings."""
+        row = self.connection.execute(_MEASURED, (self._draft,)).fetchone()
+        size, settings = row or (0, None)
+        return {"bytes": str(size), **({"settings": json.dumps(settings)} if settings else {})}
 
 
 def _rename(connection: Connection, name: str, to: str) -> None:

@@ -5,41 +5,47 @@ Nobody of us ever enters a copy: that would cost more than the copy does.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import UnavailableError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services.base import Template, same_claimant
-from envctl.services.postgres import copying, create, drop, link, pool, records, sessions
+from envctl.services.postgres import copying, create, drop, pool, records, sessions
 from envctl.services.postgres.records import SERVICE, UNFINISHED
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
 
+_LOCK = """
+    SELECT pg_advisory_{verb}{shared}(hashtextextended('envctl login ' || %s, 0)),
+           pg_advisory_{verb}(hashtextextended('envctl database ' || %s, 0))
+"""
+_MAY_MAKE_LOGINS = ", (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)"
+
 
 def clone(address: Address, claim: Claim, template: Template, *, superuser: bool, memory: Path) -> Access:
     """The claim's login, and a copy under the claim's name that is the login's."""
     name, login = records.legal(claim.names["database"]), records.legal(claim.identity)
-    with sessions.reused(address) as connection:
+    with sessions.reused(address) as connection, _reserved(connection, login, name):
         powers = create.powers_of(connection)
-        with link.locked(connection, "login", login):
-            found = _left_over(connection, claim, name)
-            role = create.account(connection, claim, powers, superuser=superuser) if powers.roles else None
-            made = found is None
-            database = found or _copy(connection, template, name, login if role else "", claim.owner, memory)
+        found = _left_over(connection, claim, name)
+        role = create.account(connection, claim, powers, superuser=superuser) if powers.roles else None
+        database = found or _copy(connection, template, name, login if role else "", claim.owner, memory)
     user = (login, claim.secret) if role else (address.user, address.password)
     values = create.values(address, name, *user)
-    return Access((database, role) if role else (database,), values, created=made)
+    return Access((database, role) if role else (database,), values, created=found is None)
 
 
 def fresh(address: Address, claim: Claim, template: Template, name: str, *, memory: Path) -> Access:
     """One more copy, for a login that is there."""
-    with sessions.reused(address) as connection:
-        roles = create.powers_of(connection).roles
-        with link.locked(connection, "login", claim.identity, shared=True):
-            owner = claim.identity if roles else ""
-            database = _copy(connection, template, records.legal(name), owner, claim.owner, memory)
+    records.legal(name)
+    with sessions.reused(address) as connection, _reserved(connection, claim.identity, name, "_shared") as roles:
+        login = claim.identity if roles else ""
+        database = _copy(connection, template, name, login, claim.owner, memory)
     user = (claim.identity, claim.secret) if roles else (address.user, address.password)
     return Access((database,), create.values(address, name, *user), created=True)
 
@@ -65,11 +71,23 @@ def _left_over(connection: Connection, claim: Claim, name: str) -> Resource | No
     return None
 
 
+@contextmanager
+def _reserved(connection: Connection, login: str, name: str, shared: str = "") -> Iterator[bool]:
+    """Hold the locks for a login and a database of it, asked for at once; says whether we may make logins here."""
+    row = connection.execute(_LOCK.format(verb="lock", shared=shared) + _MAY_MAKE_LOGINS, (login, name)).fetchone()
+    try:
+        yield bool(row and row[2])
+    finally:
+        if not connection.closed:
+            connection.execute(_LOCK.format(verb="unlock", shared=shared), (login, name))
+
+
 def _copy(connection: Connection, template: Template, name: str, login: str, owner: Owner, memory: Path) -> Resource:
     """The copy with its record, open to its login alone."""
-    with link.locked(connection, "database", name):
-        if not pool.take(connection, template, name, login, owner):
-            make(connection, template, name, login, memory)
+    if not pool.take(connection, template, name, login, owner):
+        make(connection, template, name, login, memory)
+        with connection.transaction():
+            settle(connection, template, name)
             create.publish(connection, name, owner)
     return Resource(SERVICE, "database", name, owner)
 
@@ -87,6 +105,18 @@ def make(connection: Connection, template: Template, name: str, login: str, memo
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template.name), owned))
         except errors.InvalidCatalogName as error:
             raise gone(template) from error
+
+
+def settle(connection: Connection, template: Template, name: str) -> None:
+    """Give the copy what a migration set for its database: `ALTER DATABASE … SET search_path`, say."""
+    from psycopg import sql
+
+    for one in json.loads(template.owner.notes.get("settings", "[]")):
+        setting, _, value = one.partition("=")
+        connection.execute("SELECT set_config(%s, %s, true)", (setting, value))
+        parts = sql.SQL(".").join(sql.Identifier(part) for part in setting.split("."))
+        statement = sql.SQL("ALTER DATABASE {} SET {} FROM CURRENT")
+        connection.execute(statement.format(sql.Identifier(name), parts))
 
 
 def gone(template: Template) -> UnavailableError:

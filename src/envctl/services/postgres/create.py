@@ -35,7 +35,7 @@ def create(address: Address, claim: Claim, *, extensions: Collection[str], super
     name, login = records.legal(claim.names["database"]), records.legal(claim.identity)
     with link.admin(address) as connection:
         powers = powers_of(connection)
-        with link.locked(connection, "login", login, shared=True):
+        with link.locked(connection, "login", login):
             role = account(connection, claim, powers, superuser=superuser) if powers.roles else None
             with link.locked(connection, "database", name):
                 database, made = _database(connection, claim, login if role else powers.user, powers)
@@ -71,7 +71,10 @@ def powers_of(connection: Connection) -> Powers:
 
 
 def account(connection: Connection, claim: Claim, powers: Powers, *, superuser: bool) -> Resource:
-    """The login with its record and its group, in one transaction; logins are made one at a time per server."""
+    """The login with its record and its group, in one transaction, under the caller's lock for that login.
+
+    They are put into the group one at a time per server; the slow part, the password, is before that.
+    """
     if superuser and not powers.superuser:
         raise EnvctlError(
             f"superuser = true needs an administrator who is one, and {powers.user!r} is not",
@@ -79,14 +82,14 @@ def account(connection: Connection, claim: Claim, powers: Powers, *, superuser: 
             code="not_allowed",
         )
     with connection.transaction():
-        link.hold_to_commit(connection, "logins")
         found = records.role(connection, claim.identity)
         if found and not same_claimant(found.owner, claim.owner):
             raise taken("role", claim.identity, found.owner)
-        _login(connection, claim, found, superuser=superuser)
         kept = found.owner if found and found.owner and found.owner.lease == claim.owner.lease else None
+        _login(connection, claim, found, superuser=superuser)
         if kept is None:
             records.write(connection, "ROLE", claim.identity, claim.owner)
+            link.hold_to_commit(connection, "logins")
             _join(connection, claim, powers)
     return Resource(SERVICE, "role", claim.identity, kept or claim.owner)
 

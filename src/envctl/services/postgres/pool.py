@@ -19,10 +19,10 @@ _READY = """
      WHERE starts_with(d.datname::text, %s) AND NOT d.datallowconn AND d.datconnlimit = -1
        AND shobj_description(d.oid, 'pg_database') = %s ORDER BY 1
 """
-_ONE = """
-    WITH ready AS MATERIALIZED ({}) SELECT datname FROM ready
-     WHERE pg_try_advisory_xact_lock(hashtextextended('envctl pool ' || datname, 0)) LIMIT 1
-""".format(_READY)
+_ONE = (
+    f"WITH ready AS MATERIALIZED ({_READY}) SELECT datname FROM ready"  # noqa: S608
+    " WHERE pg_try_advisory_xact_lock(hashtextextended('envctl pool ' || datname, 0)) LIMIT 1"
+)
 """Several who take at the same time get different ones: each leaves out what another has locked."""
 
 
@@ -42,8 +42,7 @@ def take(connection: Connection, template: Template, name: str, login: str, owne
                 row = connection.execute(_ONE, _asked(template)).fetchone()
                 if row is None:
                     return False
-                _rename(connection, row[0], name, login)
-                records.write(connection, "DATABASE", name, owner)
+                _hand_over(connection, row[0], name, login, owner)
         except errors.InvalidCatalogName:
             continue  # Somebody took it between our look and our lock.
         else:
@@ -67,12 +66,13 @@ def _fill(connection: Connection, template: Template, login: str, memory: Path) 
     with link.locked(connection, "database", name):
         clone.make(connection, template, name, login, memory)
         with connection.transaction():
+            clone.settle(connection, template, name)
             create.say(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", name)
             records.write(connection, "DATABASE", name, record(template))
             create.say(connection, "ALTER DATABASE {} CONNECTION LIMIT -1", name)
 
 
-def _rename(connection: Connection, ready: str, name: str, login: str) -> None:
+def _hand_over(connection: Connection, ready: str, name: str, login: str, owner: Owner) -> None:
     from psycopg import sql
 
     words = {"ready": sql.Identifier(ready), "name": sql.Identifier(name), "login": sql.Identifier(login)}
@@ -81,7 +81,8 @@ def _rename(connection: Connection, ready: str, name: str, login: str) -> None:
         *(("ALTER DATABASE {name} OWNER TO {login}",) if login else ()),
         "ALTER DATABASE {name} ALLOW_CONNECTIONS true CONNECTION LIMIT -1",
     )
-    connection.execute(sql.SQL("; ").join(sql.SQL(one).format(**words) for one in statements))
+    composed = [sql.SQL(one).format(**words) for one in statements]
+    connection.execute(sql.SQL("; ").join([*composed, records.written("DATABASE", name, owner)]))
 
 
 def _asked(template: Template) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from envctl.services.base import not_ours, owned_by, same_record
 from envctl.services.postgres import link, private
 
 if TYPE_CHECKING:
+    from psycopg.sql import Composed
+
     from envctl.services.postgres.link import Connection
 
 SERVICE = "postgres"
@@ -142,11 +144,15 @@ def note(address: Address, resource: Resource, notes: Mapping[str, str]) -> None
 
 def write(connection: Connection, kind: Kind, name: str, owner: Owner) -> None:
     """Store the record."""
+    connection.execute(written(kind, name, owner))
+
+
+def written(kind: Kind, name: str, owner: Owner) -> Composed:
+    """The statement that stores the record."""
     from psycopg import sql
 
-    statement = sql.SQL("COMMENT ON {} {} IS {}")
     text = sql.Literal(owners.to_text(owner))
-    connection.execute(statement.format(sql.SQL(kind), sql.Identifier(name), text))
+    return sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), sql.Identifier(name), text)
 
 
 def mine(resource: Resource, found: Owner | None) -> Owner:
