@@ -39,10 +39,15 @@ class News:
 class Kept:
     """A program that runs under a keeper."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, shared: bool) -> None:
         self.control = control
+        self.shared = shared
         self.program = 0
         self._kept = b""
+
+    def run(self, command: Command) -> None:
+        """Have the keeper start the program."""
+        _send(self.control, command, self.shared)
 
     def pass_on(self, number: int) -> None:
         """Let the program have this signal, unless the terminal gave it already."""
@@ -91,6 +96,14 @@ def keep(
 
     `shared` leaves it in our own process group, so that it can use our terminal; else it has a session of its own.
     """
+    with waiting(shared=shared, output=output, stdin=stdin, label=label) as kept:
+        kept.run(command)
+        yield kept
+
+
+@contextmanager
+def waiting(*, shared: bool, output: int | None, stdin: int | None = None, label: str = "") -> Iterator[Kept]:
+    """A keeper that is started ahead of its program, while we prepare what that needs; without one it just ends."""
     ours, theirs = socket.socketpair()
     with ours:
         with theirs, signals.held(*WITNESSED):
@@ -101,9 +114,8 @@ def keep(
                 keep=(theirs.fileno(),),
                 session=not shared,
             )
-        kept = Kept(ours)
+        kept = Kept(ours, shared)
         try:
-            _send(ours, command, shared)
             yield kept
         finally:
             ours.close()

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,20 +71,34 @@ def run_all(
         return run.until_over()
 
 
-def run_foreground(command: Command, *, impatient: bool = False, output: int | None = None) -> int:
+@contextmanager
+def foreground(output: int | None = None) -> Iterator[Kept]:
+    """A keeper for one program with our terminal, started ahead of it; its program writes to `output`, if given."""
+    with keeping.waiting(shared=terminal.present(), output=output, label="foreground") as kept:
+        yield kept
+
+
+def run_foreground(
+    command: Command,
+    *,
+    impatient: bool = False,
+    ahead: Kept | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> int:
     """Run one program with our terminal (or whatever our stdin and stdout are) and return its exit code.
 
     On a terminal it stays in our process group, so that it can read, stop and continue like any job, and a Ctrl-C
     comes to it once, from the terminal. A signal sent to us alone is passed on. With `impatient` a second Ctrl-C ends
-    it at once, and is raised.
+    it at once, and is raised. `ahead` is a keeper that waits already; `meanwhile` is done while the program starts.
     """
-    shared = terminal.present()
     with (
         terminal.restored(),
         signals.heard(*signals.ENDINGS, signal.SIGQUIT) as heard,
-        keeping.keep(command, shared=shared, output=output, label=Path(command.argv[0]).name) as kept,
+        nullcontext(ahead) if ahead else foreground() as kept,
         selectors.DefaultSelector() as selector,
     ):
+        kept.run(command)
+        meanwhile()
         selector.register(heard, selectors.EVENT_READ)
         selector.register(kept.control, selectors.EVENT_READ)
         return _foreground(command, kept, heard, selector, impatient)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from envctl import dev, leases, ports, recovery, runs, sandbox, servers, services, templates
 from envctl.errors import EnvctlError
+from envctl.keeper.keeping import Kept
 from envctl.model import Command, Resource, Running, Talk
-from envctl.processes import Hurried, Write, run_foreground
+from envctl.processes import Hurried, Write, foreground, run_foreground
 from envctl.project import Project
 from envctl.runs import Run
 from envctl.sandbox import Sandbox
@@ -58,6 +59,10 @@ class Live:
     """Why a green run should not be believed."""
     kept: tuple[Resource, ...] = ()
 
+    def prepare(self) -> None:
+        """Begin with the run's own sandbox; where it is there already, nothing happens."""
+        self.sandboxes.expect([""])
+
     @property
     def base(self) -> Sandbox:
         """The run's own sandbox, which is nobody's of its workers."""
@@ -67,11 +72,12 @@ class Live:
 def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Timings) -> Live:
     """Run one command in a sandbox of its own, and leave nothing of it."""
     with (
+        foreground(output=None if voice.own_stdout else 2) as keeper,
         interruption.heeded(),
         opened(project, wish, timings, wait=wait, voice=voice) as live,
         timings.phase("tests"),
     ):
-        live.code = _command(live, voice)
+        live.code = _command(live, keeper, voice)
         if live.early:
             _surely_made(live)
         if live.code == 0 and wish.plugin:
@@ -165,7 +171,6 @@ def _make(live: Live) -> None:
     quick = foresight.expected(live.project, live.home) and not live.wish.from_scratch
     live.early = quick and live.wish.is_pytest and not live.wish.processes
     if live.early:
-        live.sandboxes.expect([""])
         return
     live.sandboxes.build()
     with live.timings.phase("clones"):
@@ -217,24 +222,24 @@ def _forget(slot: Run, home: Path, voice: Voice) -> None:
             slot.done()
 
 
-def _command(live: Live, voice: Voice) -> int:
+def _command(live: Live, keeper: Kept, voice: Voice) -> int:
     """Run the command, beside the processes that its suite asks for, and return its exit code."""
     own = dev.environment(live.project.root, {} if live.early else live.base.variables)
     if live.wish.plugin:
         own |= passport.issued(live.project, live.wish, live.socket, early=live.early)
     command = Command(live.wish.argv, env=own, cwd=_place(live))
 
-    def foreground() -> int:
+    def work() -> int:
         try:
-            return run_foreground(command, impatient=live.wish.plugin, output=None if voice.own_stdout else 2)
+            return run_foreground(command, impatient=live.wish.plugin, ahead=keeper, meanwhile=live.prepare)
         except EnvctlError as error:
             error.exit_code = NOT_BEGUN
             raise
 
     if not live.wish.processes:
-        return foreground()
+        return work()
     beside = dev.processes(live.base, live.wish.processes, voice.talk)
-    return dev.run_beside(beside, foreground, write=voice.write, talk=voice.talk)
+    return dev.run_beside(beside, work, write=voice.write, talk=voice.talk)
 
 
 def _doubt(live: Live) -> str:
