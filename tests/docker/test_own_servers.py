@@ -219,8 +219,9 @@ def test_a_start_that_fails_leaves_nothing_and_spares_what_ran(make: Make, clien
     port = free_port()
     project = make(f"[services.redis]\n[test]\nserver = 'own'\nports = {{ redis = {port} }}\n")
     whole = servers.choose(project, "test")
-    with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTakenError), hold(whole):
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTakenError) as caught, hold(whole):
         pass
+    assert "in envctl.toml" in caught.value.hint
     assert not left(client, whole)
     small = servers.choose(make("[test]\nserver = 'own'\n"), "test")
     with hold(small) as running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from envctl import containers, shell
+from envctl import compose_file, containers, shell
 from envctl.containers import Runtime, Stack
 from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose.seen import Seen
@@ -102,10 +102,12 @@ def _port(stack: Stack, said: str) -> PortTakenError:
     names = shell.run(containers.publisher(stack.runtime, int(port)), check=False).out.split() if port else []
     by = f" by container {names[0]}" if names else ""
     free = f"{stack.runtime.cli} stop {names[0]}" if names else f"see who listens: ss -ltnp 'sport = :{port}'"
+    ours = stack.content or compose_file.PASSWORD in stack.environment
+    other = "give it another port in envctl.toml" if ours else f"publish another port in {stack.files[0]}"
     return PortTakenError(
         f"port {port or '(see below)'} is taken{by}",
         cause=_last(line, 1),
-        hint=f"{free}; or publish another port in {stack.files[0]} and run `envctl dev up --recreate`",
+        hint=f"{free}; or {other} and run `envctl dev up --recreate`",
     )
 
 
