@@ -96,7 +96,7 @@ def inside(place: ours.Place) -> Iterator[Any]:
     try:
         project = open_project(place.folder, "test", os.environ)
         voice = testing.Voice(silent, silent, silent)
-        with testing.opened(project, wish.of_command(["true"]), Timings(), wait=60, voice=voice) as live:
+        with testing.opened(project, wish.of_command(project, ["true"]), Timings(), wait=60, voice=voice) as live:
             yield live
     finally:
         os.environ.clear()

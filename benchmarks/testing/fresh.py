@@ -6,6 +6,8 @@ import json
 import shutil
 import statistics
 import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,45 +21,57 @@ from figures import Aim, Figure, Report, ratio
 from rivals import plain
 
 FILES = app.FILES / "fresh"
-TESTS = 40
+TESTS = 30
+FIRST = 3
+"""How many tests of a run do not count: what is made once is made in them."""
 POOL = r"%\_\_p\_%"
 """How databases that wait for somebody are named."""
+PAUSE = 0.2
+"""What a test does besides, so that the next one's database can be made meanwhile."""
+NO_POOL = "from envctl.testing import sandboxes; sandboxes.AHEAD = 0; from envctl.cli import main; main()"
+"""The console script, but nothing is made ahead."""
 
 
 @dataclass
 class Samples:
     """The seconds of each test: of its fixture alone, and of all of it, connecting and dropping included."""
 
+    name: str
     fixture: list[float] = field(default_factory=list)
     test: list[float] = field(default_factory=list)
 
-    def add(self, file: Path, first: int, last: int) -> None:
-        """Those of one run; its very first test pays for what is made once."""
+    def add(self, file: Path) -> None:
+        """Those of one run; its first tests pay for what is made once."""
         laps = json.loads(file.read_text())
-        self.fixture += laps["fixture"][first:last]
-        self.test += laps["test"][first:last]
+        self.fixture += laps["fixture"][FIRST:]
+        self.test += laps["test"][FIRST:]
 
 
 def measure(folder: Path, rounds: int, report: Report) -> None:
     """Each in turn, in one process without workers."""
-    rival, pool, alone, out = Samples(), Samples(), Samples(), folder / "laps.json"
+    rival, busy = Samples("pytest-postgresql"), Samples("fresh_database, one after another")
+    pool, alone = Samples("fresh_database, from the pool"), Samples("fresh_database, without a pool")
+    out, console = folder / "laps.json", (ours.ENVCTL,)
+    raw: list[float] = []
     with ExitStack() as stack:
         by_hand = stack.enter_context(server.serving())
         theirs = write(folder / "rival", "rival.py", "test_fresh.py")
         place = stack.enter_context(ours.at(write(folder / "ours", "envctl.toml", "test_fresh.py"), folder / "state"))
-        place("test", more=watched(out, "fresh_database", 1))
-        place.settle()
+        run_ours(place, console, watched(out, "fresh_database"))
         for _ in range(rounds):
             run_theirs(theirs, by_hand, out)
-            rival.add(out, 1, TESTS)
-            waiting = in_pool(place)
-            run_ours(place, out)
-            pool.add(out, 1, max(waiting - 1, 1))  # the run itself took one, too
+            rival.add(out)
+            run_ours(place, console, watched(out, "fresh_database"))
+            busy.add(out)
+            run_ours(place, console, watched(out, "fresh_database", pause=PAUSE))
+            pool.add(out)
             empty_pool(place)
-            run_ours(place, out)
-            alone.add(out, 1, TESTS)
-            print(f"  fresh: {'; '.join(map(told, (rival, pool, alone)))}, {waiting} in the pool", flush=True)
-    tell(rival, pool, alone, report)
+            raw += clones(place)
+            run_ours(place, (sys.executable, "-c", NO_POOL), watched(out, "fresh_database"))
+            alone.add(out)
+            print(f"  fresh: {'; '.join(map(told, (rival, busy, pool, alone)))}", flush=True)
+    report.figures.append(Figure("CREATE DATABASE … TEMPLATE of that schema", milliseconds(raw), "ms"))
+    tell(rival, busy, pool, alone, report)
 
 
 def write(folder: Path, *names: str) -> Path:
@@ -74,61 +88,72 @@ def write(folder: Path, *names: str) -> Path:
     return folder
 
 
-def watched(out: Path, fixture: str, tests: int) -> dict[str, str]:
+def watched(out: Path, fixture: str, pause: float = 0) -> dict[str, str]:
     """What the conftest is told."""
-    return {"BENCH_FRESH": str(out), "BENCH_FIXTURE": fixture, "BENCH_TESTS": str(tests)}
+    named = {"BENCH_FRESH": out, "BENCH_FIXTURE": fixture, "BENCH_TESTS": TESTS, "BENCH_PAUSE": pause}
+    return {name: str(value) for name, value in named.items()}
 
 
 def run_theirs(folder: Path, by_hand: server.Server, out: Path) -> None:
     """pytest-postgresql, on a running server."""
-    more: Mapping[str, str] = {**by_hand.environment("rival_fresh"), **watched(out, "postgresql", TESTS)}
-    argv = ["python", "-m", "pytest", "-q"]
-    done = subprocess.run(
-        argv, cwd=folder, env=plain(tools.environment(tools.RIVAL), more), capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(f"error: pytest-postgresql ended with {done.returncode}\n{done.stdout[-3000:]}{done.stderr}")
+    more = {**by_hand.environment("rival_fresh"), **watched(out, "postgresql")}
+    green(["python", "-m", "pytest", "-q"], folder, plain(tools.environment(tools.RIVAL), more))
 
 
-def run_ours(place: ours.Place, out: Path) -> None:
-    """envctl, warm; then wait for what it does in the background."""
-    place("test", more=watched(out, "fresh_database", TESTS))
+def run_ours(place: ours.Place, envctl: Sequence[str], more: Mapping[str, str]) -> None:
+    """envctl; then wait for what it does in the background."""
+    green([*envctl, "test"], place.folder, {**place.environment, **more})
     place.settle()
 
 
-def in_pool(place: ours.Place) -> int:
-    """How many clones wait for somebody."""
-    return len(pool(place))
-
-
-def pool(place: ours.Place) -> list[str]:
-    with server.connect(ours.address(place), "postgres") as connection:
-        found = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [POOL]).fetchall()
-    return [name for (name,) in found]
+def green(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    """Anything else is the end of the benchmark."""
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"error: {argv} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
 
 def empty_pool(place: ours.Place) -> None:
     """Take the waiting clones away."""
     by_hand = server.Server(ours.address(place), Path())
-    for name in pool(place):
+    with server.connect(by_hand.address, "postgres") as connection:
+        found = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [POOL]).fetchall()
+    for (name,) in found:
         by_hand.execute("DROP DATABASE {}", name)
 
 
+def clones(place: ours.Place) -> list[float]:
+    """What the server itself takes for a copy, on a connection that is there."""
+    by_hand = server.Server(ours.address(place), Path())
+    (template,) = by_hand.execute("SELECT datname FROM pg_database WHERE datistemplate AND datname LIKE 'fresh%'")[0]
+    took = []
+    with server.connect(by_hand.address, "postgres") as connection:
+        for _ in range(FIRST):
+            start = time.perf_counter()
+            connection.execute(server.composed("CREATE DATABASE raw TEMPLATE {} STRATEGY FILE_COPY", template))
+            took.append(time.perf_counter() - start)
+            connection.execute("DROP DATABASE raw")
+    return took
+
+
 def told(samples: Samples) -> str:
-    return f"{1000 * statistics.median(samples.fixture):.1f} ms" if samples.fixture else "none"
+    return f"{samples.name} {1000 * statistics.median(samples.fixture):.1f} ms"
 
 
-def tell(rival: Samples, pool: Samples, alone: Samples, report: Report) -> None:
+def tell(rival: Samples, busy: Samples, pool: Samples, alone: Samples, report: Report) -> None:
     """Medians (p50), and beside the rival's."""
-    for name, one in (("pytest-postgresql", rival), ("fresh_database, pool", pool), ("fresh_database, no pool", alone)):
-        if one.fixture:
-            report.figures.append(Figure(f"{name}: the fixture", milliseconds(one.fixture), "ms"))
-            report.figures.append(Figure(f"{name}: the whole test", milliseconds(one.test), "ms"))
-    report.aims.append(Aim("fresh_database in memory, p50", 15, 1000 * statistics.median(alone.fixture), "ms"))
-    if pool.fixture:
-        report.aims.append(Aim("fresh_database from the pool, p50", 3, 1000 * statistics.median(pool.fixture), "ms"))
-    note = "without the pool; both on servers in memory"
-    report.aims.append(Aim("fresh_database ÷ pytest-postgresql", 0.2, ratio(alone.fixture, rival.fixture), "x", note))
+    for one in (rival, busy, pool, alone):
+        report.figures.append(Figure(f"{one.name}: the fixture", milliseconds(one.fixture), "ms"))
+        report.figures.append(Figure(f"{one.name}: the whole test", milliseconds(one.test), "ms"))
+    note = "one after another, with its pool as it is; both on servers in memory"
+    report.aims += [
+        Aim(
+            "fresh_database in memory, p50", 15, 1000 * statistics.median(alone.fixture), "ms", "the pool switched off"
+        ),
+        Aim("… one after another, with its pool as it is", 15, 1000 * statistics.median(busy.fixture), "ms"),
+        Aim("fresh_database from the pool, p50", 3, 1000 * statistics.median(pool.fixture), "ms"),
+        Aim("fresh_database ÷ pytest-postgresql's fixture", 0.2, ratio(busy.fixture, rival.fixture), "x", note),
+    ]
 
 
 def milliseconds(samples: Sequence[float]) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ import tools
 from rivals import Contender, plain
 
 ENVCTL = str(Path(sys.executable).with_name("envctl"))
-SETTLED = ("envctl.recovery", "envctl.templates", "envctl.testing")
+SETTLED = ("envctl.recovery", "envctl.testing.upkeep")
 """Modules that work in the background after a run, and end."""
 
 

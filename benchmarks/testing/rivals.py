@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import time
@@ -42,11 +43,13 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """One run: the seconds of all of it, and until the first test and after the last one."""
+    """One run: the seconds of all of it, until the first test and after the last one, and of the processors."""
 
     wall: float
     first: float
     last: float
+    cpu: float
+    """Of the command and its children; servers are not among them."""
 
 
 def run(one: Contender, clock: Path) -> Lap:
@@ -55,9 +58,9 @@ def run(one: Contender, clock: Path) -> Lap:
     one.before()
     try:
         environment = {**one.environment, "BENCH_CLOCK": str(clock)}
-        start = time.monotonic()
+        used, start = cpu(), time.monotonic()
         done = subprocess.run(one.command, cwd=one.folder, env=environment, capture_output=True, text=True, check=False)
-        end = time.monotonic()
+        end, used = time.monotonic(), cpu() - used
     finally:
         one.after()
     if done.returncode or f"{one.tests} passed" not in done.stdout:
@@ -65,7 +68,13 @@ def run(one: Contender, clock: Path) -> Lap:
             f"error: {one.name} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
     times = [[float(word) for word in line.split()] for line in clock.read_text().splitlines()]
-    return Lap(end - start, min(first for first, _ in times) - start, end - max(last for _, last in times))
+    return Lap(end - start, min(first for first, _ in times) - start, end - max(last for _, last in times), used)
+
+
+def cpu() -> float:
+    """What all children until now have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def floor(folder: Path, server: Server) -> Contender:

@@ -77,6 +77,7 @@ def described(one: Contender, laps: Sequence[Lap], floor: Sequence[Lap]) -> dict
         "of_floor": rounded(ratio(walls, lowest)),
         "before_first_test": rounded(statistics.median(lap.first for lap in laps)),
         "after_last_test": rounded(statistics.median(lap.last for lap in laps)),
+        "cpu": rounded(statistics.median(lap.cpu for lap in laps)),
     }
 
 

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 
 LAPS = {"fixture": [], "test": []}
+PAUSE = float(os.environ.get("BENCH_PAUSE", "0"))
+"""For how long each test does something else first, outside of the clock."""
 WATCHED = os.environ["BENCH_FIXTURE"]
 
 
@@ -24,6 +26,7 @@ def pytest_fixture_setup(fixturedef):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol():
+    time.sleep(PAUSE)
     began = time.perf_counter()
     result = yield
     LAPS["test"].append(time.perf_counter() - began)
