@@ -59,8 +59,11 @@ class Service(ServerKind, Protocol):
         """
         ...
 
-    def list(self, address: Address, project: str) -> list[Resource]:
-        """Everything envctl made there for this project, each with its owner record."""
+    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
+        """Everything envctl made there for this project, each with its owner record.
+
+        With a `lease` only what that run made, told as quickly as can be: without sizes, say.
+        """
         ...
 
     def unfinished(self, address: Address, memory: Path) -> None:
@@ -158,6 +161,11 @@ class Templates(Protocol):
     def fill(self, address: Address, template: Template, count: int, *, memory: Path) -> int:
         """Make copies ahead until so many are ready; how many were made. Nothing where somebody else does it now."""
         ...
+
+
+def leased(found: list[Resource], lease: str) -> list[Resource]:
+    """Those that one run made; all where no run is named."""
+    return [one for one in found if one.owner is not None and one.owner.lease == lease] if lease else found
 
 
 def owned_by(owner: Owner | None, project: str) -> bool:

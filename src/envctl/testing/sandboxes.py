@@ -161,8 +161,7 @@ class Sandboxes:
         return tuple(kept)
 
     def _mine(self, service: str) -> list[Resource]:
-        found = services.get(service).list(self._address(service), self.project.config.project)
-        return [one for one in found if one.owner is not None and one.owner.lease == self.lease]
+        return services.get(service).list(self._address(service), self.project.config.project, lease=self.lease)
 
     def _drop(self, resource: Resource) -> None:
         services.get(resource.service).drop(self._address(resource.service), resource, sessions="end")

@@ -207,11 +207,11 @@ class Postgres:
 
         drop.drop(address, resource, sessions=sessions)
 
-    def list(self, address: Address, project: str) -> list[Resource]:
-        """The project's databases, with their sizes, and its logins."""
+    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
+        """The project's databases, with their sizes, and its logins; those of one run at once, without."""
         from envctl.services.postgres import records
 
-        return records.everything(address, project)
+        return records.everything(address, project, lease)
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Nothing ever is: a database without its record is explained by that of its login."""

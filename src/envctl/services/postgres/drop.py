@@ -36,7 +36,7 @@ _OTHERS = """
 
 def drop(address: Address, resource: Resource, *, sessions: Sessions) -> None:
     """Remove a database, and its login with the last one of them; or a login that has no database."""
-    with link.admin(address) as connection:
+    with held.reused(address) as connection:
         if resource.kind == "role":
             _drop_login(connection, resource, resource.name, last=False)
         elif login := drop_database(connection, resource, sessions):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from envctl import owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
-from envctl.services.base import not_ours, owned_by, same_record
-from envctl.services.postgres import link, private
+from envctl.services.base import leased, not_ours, owned_by, same_record
+from envctl.services.postgres import link, private, sessions
 
 if TYPE_CHECKING:
     from psycopg.sql import Composed
@@ -113,20 +113,21 @@ def role(connection: Connection, name: str) -> Role | None:
     return Role(*row) if row else None
 
 
-def everything(address: Address, project: str) -> list[Resource]:
+def everything(address: Address, project: str, lease: str = "") -> list[Resource]:
     """The databases and logins of a project, by name. Unreadable records that name it come without an owner."""
-    with link.admin(address) as connection:
+    with sessions.reused(address) as connection:
         databases = [Database(*row) for row in connection.execute(_DATABASES).fetchall()]
         mine = [one for one in databases if _of(project, one.owner, one.comment) or _begun(project, one)]
         roles = [Role(*row) for row in connection.execute(_ROLES).fetchall()]
-        sizes = dict(connection.execute(_SIZES, ([one.oid for one in mine],)).fetchall())
+        asked = [] if lease else [one.oid for one in mine]
+        sizes = dict(connection.execute(_SIZES, (asked,)).fetchall()) if asked else {}
     found = [Resource(SERVICE, "database", one.name, one.owner, sizes.get(one.oid)) for one in mine]
     found += [
         Resource(SERVICE, "role", one.name, one.owner)
         for one in roles
         if _of(project, one.owner, one.comment) and one.name != group_name(project)
     ]
-    return sorted(found, key=lambda one: (one.kind, one.name))
+    return sorted(leased(found, lease), key=lambda one: (one.kind, one.name))
 
 
 def note(address: Address, resource: Resource, notes: Mapping[str, str]) -> None:

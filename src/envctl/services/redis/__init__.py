@@ -12,7 +12,7 @@ from envctl.digests import hexdigest
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
-from envctl.services.base import not_ours, same_claimant, same_record
+from envctl.services.base import leased, not_ours, same_claimant, same_record
 from envctl.services.redis import wire
 from envctl.settings import setting
 
@@ -146,13 +146,14 @@ class Redis:
                 _unlink(client, entry.prefix)
             registry.release(client, entry)
 
-    def list(self, address: Address, project: str) -> list[Resource]:
+    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
         """Every allotted number of the project, and those whose record cannot be read."""
         from envctl.services.redis import registry
 
         with wire.connected(address) as client:
             entries = registry.entries(client)
-        return [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
+        mine = [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
+        return leased(mine, lease)
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Nothing ever is: the record allots the number."""

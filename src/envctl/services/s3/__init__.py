@@ -13,7 +13,7 @@ from envctl.errors import ConfigError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.namespace import bucket_name
-from envctl.services.base import not_ours, same_claimant, same_record
+from envctl.services.base import leased, not_ours, same_claimant, same_record
 from envctl.settings import setting
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{3,64}")
@@ -173,16 +173,17 @@ class S3:
                 identities.revoke(address, found.identity)
             buckets.remove(client, resource.name)
 
-    def list(self, address: Address, project: str) -> list[Resource]:
+    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
         """Every bucket with a record of the project's, and those whose record cannot be read."""
         from envctl.services.s3 import buckets
         from envctl.services.s3.wire import connected
 
         with connected(address) as client:
             found = buckets.recorded(client)
-        return [
+        mine = [
             _resource(name, one) for name, one in found.items() if one.owner is None or one.owner.project == project
         ]
+        return leased(mine, lease)
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Buckets that were to be made, and are there without a record and without content."""
