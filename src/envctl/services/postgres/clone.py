@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl.errors import UnavailableError
+from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services.base import Template, same_claimant
 from envctl.services.postgres import copying, create, drop, pool, records, sessions
@@ -42,10 +42,18 @@ def clone(address: Address, claim: Claim, template: Template, *, superuser: bool
 
 def fresh(address: Address, claim: Claim, template: Template, name: str, *, memory: Path) -> Access:
     """One more copy, for a login that is there."""
+    from psycopg import errors
+
     records.legal(name)
     with sessions.reused(address) as connection, _reserved(connection, claim.identity, name, "_shared") as roles:
         login = claim.identity if roles else ""
-        database = _copy(connection, template, name, login, claim.owner, memory)
+        try:
+            database = _copy(connection, template, name, login, claim.owner, memory)
+        except errors.UndefinedObject as error:
+            raise EnvctlError(
+                f"there is no login {login!r} that could have the database {name!r}",
+                hint="ask for the sandbox itself first: the login is made with it",
+            ) from error
     user = (claim.identity, claim.secret) if roles else (address.user, address.password)
     return Access((database,), create.values(address, name, *user), created=True)
 

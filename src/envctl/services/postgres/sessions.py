@@ -68,8 +68,10 @@ def let_go(connection: Connection, name: str) -> None:
 @contextmanager
 def unheld(connection: Connection, name: str) -> Iterator[bool]:
     """Whether nobody holds the template of that name; if so, nobody comes to hold it within the block."""
-    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (_key(name),)).fetchone()
-    free = bool(row and row[0])
+    free = not _held_here(connection, name)  # The server would let the session that holds it lock it once more.
+    if free:
+        row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (_key(name),)).fetchone()
+        free = bool(row and row[0])
     try:
         yield free
     finally:
@@ -85,6 +87,14 @@ def close() -> None:
         _holding.clear()
     for one in found:
         one.close()
+
+
+def _held_here(connection: Connection, name: str) -> bool:
+    """Whether a session of this process holds it, on the same server."""
+    place = connection.info.host, connection.info.port
+    with _lock:
+        found = [one for one, names in _holding.values() if name in names and not one.closed]
+    return any((one.info.host, one.info.port) == place for one in found)
 
 
 def _taken(address: Address) -> Connection | None:
