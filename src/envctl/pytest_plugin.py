@@ -27,7 +27,7 @@ TRAVELLING = "envctl_pytest_plugin"
 RUN = "envctl-run"
 REFUSED = "envctl: "
 """What the text of every refusal begins with, which tells those of a worker from its other errors."""
-WRONG_TREE = 2
+WRONG_TREE, INTERRUPTED = 2, 130
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ class FreshBucket:
 def envctl_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """The sandbox of this process: namespace, worker, resources, variables and values."""
     with _told_briefly():
-        return _run_of(request.config).sandbox
+        told = _run_of(request.config).told()
+    described = {**told["sandbox"], "resources": tuple(Resource(**one) for one in told["sandbox"]["resources"])}
+    return Sandbox(variables=told["variables"], **described)
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         worker = _worker(passport)
         run = Run(passport, worker) if passport.get("worker") else Controller(passport, worker)
         if worker:
-            os.environ.update(run.told["variables"])
+            os.environ.update(run.told()["variables"])
         pluginmanager.register(run, RUN)
 
 
@@ -126,14 +128,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     """Open a run where the project wants one and none has started us; in any case before the first conftest."""
     manager = early_config.pluginmanager
-    if not manager.has_plugin(RUN) and early_config.getini("envctl") and not _only_help(early_config):
+    known = early_config.known_args_namespace
+    wanted = not (known.help or known.version)
+    if wanted and not manager.has_plugin(RUN) and early_config.getini("envctl"):
         manager.register(_opened(early_config), RUN)
     run = manager.get_plugin(RUN)
     if not isinstance(run, Run):
         return (yield)
     early_config.add_cleanup(run.desk.close)
-    if run.passport.get("early") and not _only_help(early_config):
-        os.environ.update(run.told["variables"])  # We were started before they were there.
+    if wanted and run.passport.get("early"):
+        with _interruptible():
+            os.environ.update(run.told()["variables"])  # We were started before they were there.
     sys.path[:] = [one for one in sys.path if one != run.passport["plugin"]]
     try:
         return (yield)
@@ -148,7 +153,8 @@ def _opened(config: pytest.Config) -> Controller:
 
     opened = bare.Run(config.rootpath)
     config.add_cleanup(opened.close)
-    return Controller({**_unless_refused(opened.passport()), "early": True}, "")
+    with _interruptible():
+        return Controller({**_unless_refused(opened.passport()), "early": True}, "")
 
 
 class Run:
@@ -160,18 +166,10 @@ class Run:
         self.desk = Desk(Path(passport["socket"]))
         self._told: dict[str, Any] = {}
 
-    @property
     def told(self) -> dict[str, Any]:
-        """What the desk says is ours; asked once."""
+        """What the desk says is ours; asked once. No property: pytest looks at those of a plugin."""
         self._told = self._told or self.desk.ask(ask="sandbox", worker=self.worker)
         return self._told
-
-    @property
-    def sandbox(self) -> Sandbox:
-        """The same, with types."""
-        plain = {key: self.told["sandbox"][key] for key in ("namespace", "worker", "environment", "values")}
-        resources = tuple(Resource(**one) for one in self.told["sandbox"]["resources"])
-        return Sandbox(resources=resources, variables=self.told["variables"], **plain)
 
     def refuse_wrong_tree(self, config: pytest.Config) -> None:
         """End here if what is imported already, or surely will be, is not this checkout's."""
@@ -215,10 +213,11 @@ class Controller(Run):
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
         """Before xdist makes workers out of a number."""
-        if not _only_help(config):
+        if not config.option.help:
             self.refuse_wrong_tree(config)
             if not config.option.collectonly:
-                self._admit(config)
+                with _interruptible():
+                    self._admit(config)
         return (yield)
 
     def _admit(self, config: pytest.Config) -> None:
@@ -292,11 +291,12 @@ class Desk:
             while self._owed:
                 line = self._stream.readline()
                 self._owed -= 1
-        except OSError as error:
-            raise _gone(error) from error
-        if not line:
-            raise _gone("it hung up")
-        return _unless_refused(line)
+            return _unless_refused(line)
+        except KeyboardInterrupt:
+            self._hang_up()  # The answer, should it still come, is nobody's.
+            raise
+        except (OSError, ValueError) as error:  # No connection, or only a part of an answer.
+            raise _refusal("the run is gone", error if isinstance(error, OSError) else "", "start it again") from error
 
     def post(self, **question: Any) -> None:
         """The same where no answer matters; nobody waits for it."""
@@ -346,9 +346,13 @@ def _worker(passport: Mapping[str, Any]) -> str:
     return os.environ.get(chosen, "") if chosen != "PYTEST_XDIST_WORKER" else ""
 
 
-def _only_help(config: pytest.Config) -> bool:
-    known = config.known_args_namespace
-    return bool(known.help or known.version)
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Before there is a session pytest has no end for Ctrl-C but a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _specs(config: pytest.Config) -> list[str]:
@@ -361,15 +365,14 @@ def _specs(config: pytest.Config) -> list[str]:
         return ["popen"] * (min(count, option.maxprocesses) if option.maxprocesses else count)
     if not getattr(option, "tx", None) or (option.dist == "no" and not option.distload):
         return []
-    from xdist.workermanage import parse_tx_spec_config  # type: ignore[import-untyped]
-
-    return [*parse_tx_spec_config(config)]
+    counted = (one.partition("*") if one[:1].isdigit() else ("1", "*", one) for one in option.tx)
+    return [spec for count, _, spec in counted for _ in range(int(count))]
 
 
 def _run_of(config: pytest.Config) -> Run:
     run: Run | None = config.pluginmanager.get_plugin(RUN)
     if run is None:
-        raise _refusal("this fixture needs a run", hint="start the tests with `envctl test`, or set envctl = true")
+        raise _refusal("this fixture needs a run", "", "start the tests with `envctl test`, or set envctl = true")
     return run
 
 
@@ -400,18 +403,13 @@ def _end(text: str, code: int) -> None:
 def _unless_refused(line: bytes) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
-        told = answer["error"]
-        raise _refusal(told["message"], cause=told["cause"], hint=told["hint"])
+        raise _refusal(*(answer["error"][part] for part in ("message", "cause", "hint")))
     return answer
 
 
-def _refusal(message: str, cause: str = "", hint: str = "") -> pytest.UsageError:
-    lines = [REFUSED + message, *(f"  {line}" for line in cause.splitlines())]
+def _refusal(message: str, cause: object, hint: str) -> pytest.UsageError:
+    lines = [REFUSED + message, *(f"  {line}" for line in str(cause).splitlines())]
     return pytest.UsageError("\n".join([*lines, f"  hint: {hint}"] if hint else lines))
-
-
-def _gone(why: object) -> pytest.UsageError:
-    return _refusal("the run is gone", cause=str(why), hint="start the tests again")
 
 
 def _connected(path: Path) -> Any:

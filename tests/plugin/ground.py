@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +37,8 @@ class Project:
     """A checkout with tests in it."""
 
     root: Path
+    pid: int = 0
+    """Of the pytest that runs."""
 
     def write(self, **files: str) -> None:
         """`tests__test_a="…"` is tests/test_a.py."""
@@ -50,17 +54,19 @@ class Project:
     def pytest(self, *words: str, python: str = sys.executable, code: int | None = 0, **env: str) -> Done:
         """Run pytest here to its end, without a run unless the variables name one."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
-        done = subprocess.run(
+        process = subprocess.Popen(
             [python, "-m", "pytest", *words],
             cwd=self.root,
             env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **env},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-        assert code is None or done.returncode == code, f"{words} → {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return Done(done.returncode, done.stdout, done.stderr)
+        self.pid = process.pid
+        out, err = process.communicate()
+        assert code is None or process.returncode == code, f"{words} → {process.returncode}\n{out}\n{err}"
+        return Done(process.returncode, out, err)
 
 
 @dataclass
@@ -72,6 +78,8 @@ class Desk:
     limit: int = 99
     refused: dict[str, BaseException] = field(default_factory=dict)
     """What is raised instead of an answer, by what is asked and by whom; SystemExit hangs up."""
+    interrupted: str = ""
+    """Who asks this is sent SIGINT, and no answer."""
     book: list[Mapping[str, Any]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     """What processes held when they went."""
@@ -123,8 +131,12 @@ class Desk:
     def _answer(self, question: Mapping[str, Any], caller: desk.Caller) -> desk.Answer:
         self.book.append(question)
         kind = question.get("ask") or question.get("tell")
-        if f"{kind} {question.get('worker', '')}".strip() in self.refused:
-            raise self.refused[f"{kind} {question.get('worker', '')}".strip()]
+        name = f"{kind} {question.get('worker', '')}".strip()
+        if name in self.refused:
+            raise self.refused[name]
+        if name == self.interrupted:
+            os.kill(self.project.pid, signal.SIGINT)
+            time.sleep(60)  # As long as it would wait for its turn; nobody waits for us.
         if kind == "workers":
             count = min(question["count"], self.limit)
             return {"count": count, "reason": "the server has no room for more" if count < question["count"] else ""}

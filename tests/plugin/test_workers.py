@@ -29,6 +29,7 @@ SAME = """
 @pytest.fixture
 def same(project: Project) -> Project:
     """Tests that pass only where conftest has seen the variables of its worker."""
+    project.ini("pythonpath = .")
     project.write(conftest=SEEN, test_same=SAME)
     return project
 
@@ -52,7 +53,7 @@ def workers(desk: Desk) -> list[str]:
         (("-n", "auto"), 3),
         (("-n", "logical"), 3),
         (("-n", "auto", "--pdb"), 0),
-        (("-n", "2", "--import-mode=importlib", "-o", "pythonpath=."), 2),
+        (("-n", "2", "--import-mode=importlib"), 2),
         (("-n", "2", "-p", "no:terminal"), 2),
         (("-n", "2", "-p", "no:cacheprovider"), 2),
     ],
@@ -142,3 +143,18 @@ def test_a_run_that_is_gone_is_told_as_that(desk: Desk, same: Project) -> None:
     variables = desk.variables(socket=str(desk.socket.with_name("nobody")))
     done = same.pytest(code=4, **variables)
     assert "ERROR: envctl: the run is gone" in done.err
+
+
+@pytest.mark.parametrize("asked", ["workers", "sandbox"])
+def test_who_waits_for_a_turn_may_stop_waiting(desk: Desk, same: Project, asked: str) -> None:
+    desk.interrupted = asked
+    done = same.pytest(code=130, **desk.variables(early=True))
+    assert done.err == ""
+    assert "conftest" not in done.out
+
+
+def test_variables_that_are_still_being_made_are_waited_for(desk: Desk, same: Project, python: str) -> None:
+    variables = desk.variables(early=True)
+    del variables["WHOSE"]
+    same.pytest(python=python, code=0, **variables)
+    assert workers(desk) == [""]
