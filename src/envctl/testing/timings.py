@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+TESTS = "tests"
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -23,23 +25,29 @@ class Timings:
     """The phases of one run, in the order in which they began."""
 
     begun: Callable[[str], None] = lambda name: None
-    """Hears of each phase as it begins."""
+    """Hears of each phase as it begins, but while the terminal is the tests'; an empty word says that it is."""
     phases: list[Phase] = field(default_factory=list)
     first_test: float | None = None
     """When the first test was about to run."""
     tests: int = 0
+    _theirs: bool = False
     _zero: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure a block, however it ends."""
-        self.begun(f"{name} …")
+        if name == TESTS:
+            self.begun("")
+            self._theirs = True
+        elif not self._theirs:
+            self.begun(f"{name} …")
         begun = time.monotonic()
         place = len(self.phases)
         self.phases.append(Phase(name, begun - self._zero, 0.0))
         try:
             yield
         finally:
+            self._theirs = self._theirs and name != TESTS
             self.phases[place] = Phase(name, begun - self._zero, time.monotonic() - begun)
 
     def began(self, name: str) -> bool:
