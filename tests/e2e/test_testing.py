@@ -76,7 +76,7 @@ def test_only_the_configured_variables_reach_the_tests(envctl: Envctl, tmp_path:
     found = json.loads((tmp_path / "environment.json").read_text())
     before = {**envctl.environment, "HOME_OF_TEST": str(tmp_path)}
     # What pytest itself sets, and the library that reads lines for it.
-    theirs = {name for name in found if name.startswith("PYTEST_")} | {"PATH", "LINES", "COLUMNS"}
+    theirs = {name for name in found if name.startswith("PYTEST_")} | {"LINES", "COLUMNS"}
     assert {name for name in found if found[name] != before.get(name)} - theirs == {"TILL_URL", "TESTING"}
     assert set(before) <= set(found)
 

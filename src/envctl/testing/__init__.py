@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from envctl import dev, leases, ports, recovery, runs, sandbox, servers, services, templates
+from envctl import dev, leases, ports, recovery, runs, sandbox, servers, services, shell, templates
 from envctl.errors import EnvctlError
 from envctl.keeper.keeping import Kept
 from envctl.model import Command, Resource, Running, Talk
@@ -224,7 +224,7 @@ def _forget(slot: Run, home: Path, voice: Voice) -> None:
 
 def _command(live: Live, keeper: Kept, voice: Voice) -> int:
     """Run the command, beside the processes that its suite asks for, and return its exit code."""
-    own = dev.environment(live.project.root, {} if live.early else live.base.variables)
+    own = _environment(live)
     if live.wish.plugin:
         own |= passport.issued(live.project, live.wish, live.socket, early=live.early)
     command = Command(live.wish.argv, env=own, cwd=_place(live))
@@ -250,6 +250,13 @@ def _doubt(live: Live) -> str:
         if found:
             return found
     return ""
+
+
+def _environment(live: Live) -> dict[str, str]:
+    """The sandbox's variables. PATH is as it was, unless the project has an environment or the program is not on it."""
+    own = {} if live.early else dict(live.base.variables)
+    found = shell.which(live.wish.argv[0]) is not None and not (live.project.root / ".venv").is_dir()
+    return own if found else dev.environment(live.project.root, own)
 
 
 def _place(live: Live) -> Path:
