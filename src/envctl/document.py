@@ -103,6 +103,9 @@ class Test:
         "The variable that tells a worker which one it is.", default="PYTEST_XDIST_WORKER", example='"JEST_WORKER_ID"'
     )
     connections: int = setting("How many connections a worker may have open at once.", default=5)
+    locks: int | None = setting(
+        "How many tables and indexes a worker may lock at once; all that there are where it is left out.", example="100"
+    )
     template_space: int = setting(
         "How many megabytes templates and the copies made of them ahead may take; beyond that the least used go.",
         default=2048,

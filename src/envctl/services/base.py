@@ -97,6 +97,11 @@ class Template:
         """How big it was when it was sealed."""
         return int(self.owner.notes.get("bytes", 0))
 
+    @property
+    def relations(self) -> int:
+        """How many tables, indexes and the like it has."""
+        return int(self.owner.notes.get("relations", 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:

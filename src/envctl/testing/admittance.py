@@ -44,7 +44,14 @@ class Admittance(ExitStack):
             command=self.wish.described,
             workers=workers,
             connections=project.config.test.connections,
+            locks=self._locks(),
         )
+
+    def _locks(self) -> int:
+        """What a worker may lock at once: all that its database has, unless the configuration says otherwise."""
+        said = self.sandboxes.project.config.test.locks
+        found = (ready.template.relations for ready in self.sandboxes.made_from.values())
+        return max(found, default=0) if said is None else said
 
     def _capacity(self) -> Capacity | None:
         """What the first server can bear that has a limit at all."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
     from envctl.services.postgres.records import Database, Role
 
+_RELATIONS = "SELECT count(*) FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'i', 'I', 'm', 'S', 't')"
 _MEASURED = """
     SELECT pg_database_size(d.oid),
            (SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)
@@ -59,10 +60,10 @@ class Site:
         """Give all to the group, let nobody in any more, and then name, seal and record it in one step."""
         name = records.legal(private.template(self.project, self.digest))
         login = records.role(self.connection, self._draft)
-        if login is not None:
-            self._hand_over(login.name)
+        relations = self._hand_over(login.name) if login is not None else 0
         drop.end_sessions(self.connection, self._draft)
-        owner = replace(owner, notes={**owner.notes, "digest": self.digest, **self._measured()})
+        measured = {"relations": str(relations), **self._measured()}
+        owner = replace(owner, notes={**owner.notes, "digest": self.digest, **measured})
         former, retired = self._former(name), private.retired(self.project, self.digest)
         with self.connection.transaction():
             if former is not None:
@@ -103,14 +104,19 @@ class Site:
             raise create.taken("database", found.name, owner)
         drop.drop_database(self.connection, Resource(SERVICE, "database", found.name, owner), "end")
 
-    def _hand_over(self, login: str) -> None:
-        """All that the login made belongs to the group from now on, and nothing names the login any more."""
+    def _hand_over(self, login: str) -> int:
+        """All that the login made belongs to the group from now on, and nothing names the login any more.
+
+        Returns how many tables, indexes and the like there are: so many locks a session may come to hold.
+        """
         from psycopg import sql
 
         words = {"login": sql.Identifier(login), "group": sql.Identifier(records.group_name(self.project))}
         statements = "REASSIGN OWNED BY {login} TO {group}; DROP OWNED BY {login}"
         with link.admin(self.address, self._draft) as inside:
             inside.execute(sql.SQL(statements).format(**words))
+            row = inside.execute(_RELATIONS).fetchone()
+        return int(row[0]) if row else 0
 
     def _drop_login(self, login: Role) -> None:
         drop.drop_login_of(self.connection, Resource(SERVICE, "database", self._draft, login.owner), login.name)
