@@ -10,7 +10,9 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="how often each is measured")
     parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; nothing is written then")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go then, too
     before, report = os.getloadavg(), Report()
     with tempfile.TemporaryDirectory(prefix="envctl-bench-") as folder:
         for name in given.only or PARTS:
