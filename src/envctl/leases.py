@@ -157,12 +157,9 @@ def stop_if_idle(home: Path, talk: Talk) -> float | None:
     if _pinned(home) or running is None:
         return None
     remaining = _idle_left(home)
-    if remaining > 0 and running.ready:
-        return remaining  # Unseen: looking costs the processor of those who have just begun their tests.
     engine = engines.get(running.engine)
-    if not _up(engine, running):
-        return None
-    if remaining > 0:
+    # Who is ready goes unseen: looking costs the processor of those who have just begun their tests.
+    if remaining > 0 and (running.ready or _up(engine, running)):
         return remaining
     _stop(home, engine, talk)
     return None
@@ -195,13 +192,15 @@ def _left(servers: ServerSet, engine: Engine, wait: float, talk: Talk) -> None:
 
 
 def _stop(home: Path, engine: Engine, talk: Talk) -> bool:
+    """Whether any ran. Of those that died by themselves the watcher and the throw-away data go."""
     running = record(home)
-    if running is None or not _up(engine, running):
+    up = running is not None and _up(engine, running)
+    if running is None or not (up or running.ready):
         return False
     write_record(home, replace(running, ready=False))
     engine.stop(running, talk)
     idle.wake(home)
-    return True
+    return up
 
 
 def _up(engine: Engine, running: Running) -> bool:

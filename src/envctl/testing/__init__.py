@@ -91,7 +91,7 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
     project = sandbox.register(narrowed(project, wish.services), wait=wait, talk=voice.talk)
     with ExitStack() as stack:
         with timings.phase("servers"):
-            slot, home, running = _held(stack, project, wish, wait, voice)
+            slot, home, running = _held(stack, project, wish, wait, voice, timings)
         find = partial(_templates, wish, timings, wait, voice)
         sandboxes = Sandboxes(slot.project, running, find, lease=slot.id, memory=slot.memory, env=wish.env)
         admittance = Admittance(sandboxes, wish, home, wait=wait, talk=voice.talk)
@@ -104,7 +104,9 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
         yield live
 
 
-def _held(stack: ExitStack, project: Project, wish: Wish, wait: float, voice: Voice) -> tuple[Run, Path, Running]:
+def _held(
+    stack: ExitStack, project: Project, wish: Wish, wait: float, voice: Voice, timings: Timings
+) -> tuple[Run, Path, Running]:
     """A slot of this namespace, and the servers, which stay for as long as we hold them."""
 
     def chosen(identity: str) -> Servers:
@@ -124,7 +126,7 @@ def _held(stack: ExitStack, project: Project, wish: Wish, wait: float, voice: Vo
         return slot, slot.folder, Running(engine, {}, ready=True)
     wanted = chosen(slot.identity)
     if wish.isolation == "server":
-        stack.enter_context(afterwards(lambda: _forget(slot, wanted.set.home, voice)))
+        stack.enter_context(afterwards(lambda: _forget(slot, wanted.set.home, voice, timings)))
     running = stack.enter_context(
         leases.hold(
             wanted.set,
@@ -216,8 +218,8 @@ def _clean_up(live: Live) -> None:
         upkeep.begin(live.sandboxes, live.home)
 
 
-def _forget(slot: Run, home: Path, voice: Voice) -> None:
-    with interruption.put_off():
+def _forget(slot: Run, home: Path, voice: Voice, timings: Timings) -> None:
+    with interruption.put_off(), timings.phase("clean-up"):
         if servers.forget(home, talk=voice.talk):
             slot.done()
 
@@ -233,7 +235,8 @@ def _command(live: Live, keeper: Kept, voice: Voice) -> int:
         try:
             return run_foreground(command, impatient=live.wish.plugin, ahead=keeper, meanwhile=live.prepare)
         except EnvctlError as error:
-            error.exit_code = NOT_BEGUN
+            if error.code == "no_program":
+                error.exit_code = NOT_BEGUN
             raise
 
     if not live.wish.processes:
