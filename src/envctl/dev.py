@@ -261,7 +261,11 @@ def _process(ready: Sandbox, name: str, port: int) -> Process:
         name=name,
         command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
         cwd=project.root / one.cwd,
-        env={**environment(ready.project.root, ready.variables), **sandbox.export(project, ready.access), **variables.render(one.env, values)},
+        env={
+            **environment(ready.project.root, ready.variables),
+            **sandbox.export(project, ready.access),
+            **variables.render(one.env, values),
+        },
         port=port if one.port or one.health or "{port}" in one.command else None,
         health=one.health,
     )
