@@ -98,8 +98,24 @@ def forked(root: Path, address: Address, verb: str, fatal: int, *, sent: bool) -
         os._exit(1)
 
 
+@contextmanager
+def alone(checkout: Shop, verb: str) -> Iterator[subprocess.Popen[str]]:
+    """One process that does the work itself; it is over with the block."""
+    with subprocess.Popen([sys.executable, __file__, verb], stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(base64.b64encode(pickle.dumps((checkout.root, checkout.address))).decode() + "\n")
+        process.stdin.close()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def main() -> None:
     root, address = pickle.loads(base64.b64decode(sys.stdin.readline()))
+    if sys.argv[1:]:
+        work(Shop(root, address, open_project(root, "test", {}), root / "count"), sys.argv[1])
+        return
     for line in sys.stdin:
         verb, fatal, when = line.split()
         child = forked(root, address, verb, int(fatal), sent=when == "sent")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from postgres_ground import names
 from service_ground import Servers
-from template_deaths import LEASE, children
-from templates_ground import Shop, shop, tables, tables_of
+from template_deaths import LEASE, alone, children
+from templates_ground import PYTHON, Shop, shop, tables, tables_of
 
 from envctl import services, templates
 from envctl.model import Address
@@ -115,3 +116,23 @@ def test_upkeep_killed_at_any_step_leaves_nothing_half_made_to_be_used(checkout:
         sessions.close()
     recovered(checkout, before, step)
     assert step > 15
+
+
+HANGING = 'migrate = "if [ -e hang ]; then touch hanging; sleep 600; fi; {python} tool.py"\nwatch = ["migrations/**"]'
+
+
+def test_a_build_killed_in_its_migration_is_begun_again_at_once(address: Address, tmp_path: Path) -> None:
+    before, name = names(address), f"shop{secrets.token_hex(3)}"
+    checkout = shop(tmp_path / "one", address, name, HANGING.format(python=PYTHON), watch=False)
+    checkout.write(tables(["t1"]))
+    (checkout.root / "hang").touch()
+    with alone(checkout, "ready") as dying:
+        while not (checkout.root / "hanging").exists():
+            assert dying.poll() is None
+            time.sleep(0.01)
+        dying.kill()
+    (checkout.root / "hang").unlink()
+    explained(checkout, before, 1)
+    made = checkout.ready("next")
+    assert tables_of(checkout.clone(made.template, lease="next")) == {"revisions", "t1"}
+    recovered(checkout, before, 1)
