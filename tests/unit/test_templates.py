@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from envctl.migrations import Migration, Step
 from envctl.model import Owner
 from envctl.services.base import Template
 from envctl.services.postgres import private
-from envctl.templates import stages
+from envctl.templates import stages, upkeep
 from envctl.templates.stages import Stage
 
 TRAITS = {"major": "18", "extensions": ""}
@@ -137,3 +138,17 @@ def test_a_private_name_says_what_it_is_to_its_project_alone() -> None:
         assert private.kind(name, "shop_test") is None
         assert private.kind(name, "sho") is None
     assert private.kind("shop_test_feature", "shop") is None
+
+
+# notes of use
+
+
+def test_only_the_servers_that_were_used_last_are_remembered(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path, {f"{number}/shop__t_0123456789ab": ""})
+        for path in (tmp_path / str(number) / "shop__t_0123456789ab", tmp_path / str(number)):
+            os.utime(path, (number, number))
+    os.utime(tmp_path / "0" / "shop__t_0123456789ab", (99, 99))
+    upkeep._forget_servers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "5", "6", "7", "8", "9", "10", "11"}
+    upkeep._forget_servers(tmp_path / "none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from envctl.errors import EnvctlError
 from envctl.model import Address, Resource
 from envctl.project import Project
 from envctl.services.base import Template
+
+SERVERS = 8
+"""Of how many servers it is remembered when their templates were used."""
 
 
 def memory(project: Project) -> Path:
@@ -59,6 +63,7 @@ def evict(project: Project, address: Address, service: str, keep: Collection[str
             total -= one.bytes or 0
             dropped.append(one.name)
     _forget(project, server, templates.keys() - set(dropped))
+    _forget_servers(memory(project) / "used")
     return dropped
 
 
@@ -104,6 +109,16 @@ def _forget(project: Project, server: str, there: Collection[str]) -> None:
     for file in folder.iterdir() if folder.is_dir() else ():
         if file.name not in there:
             file.unlink(missing_ok=True)
+
+
+def _forget_servers(used: Path) -> None:
+    """Notes about servers that were used longest ago: each throw-away one had a number that never comes again."""
+    for folder in sorted(used.iterdir(), key=_latest)[:-SERVERS] if used.is_dir() else ():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _latest(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
 
 
 def _kind(one: Resource) -> str:
