@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Sessions = Literal["refuse", "end"]
 PATIENCE = 10.0
 """Seconds that sessions have to end once they were told to."""
+INSTANT = 0.5
+"""Seconds in which a session is gone whose program has ended it."""
 
 _SESSIONS = """
     SELECT coalesce(nullif(application_name, ''), 'unnamed'), count(*) FROM pg_stat_activity
@@ -65,7 +67,7 @@ def drop_database(connection: Connection, resource: Resource, sessions: Sessions
         owner = records.mine(resource, found.owner)
         if sessions == "end":
             end_sessions(connection, resource.name)
-        elif busy := _sessions(connection, resource.name):
+        elif busy := _staying(connection, resource.name):
             raise _in_use(resource.name, busy)
         try:
             with _unsealed(connection, found, owner):
@@ -101,6 +103,14 @@ def _sessions(connection: Connection, name: str) -> str:
     total = sum(count for _, count in rows)
     names = ", ".join(f"{application} ({count})" if count > 1 else application for application, count in rows)
     return f"{total} session{'s' * (total > 1)}: {names}" if rows else ""
+
+
+def _staying(connection: Connection, name: str) -> str:
+    """Who is connected and stays: a session that its program has just ended is there for an instant more."""
+    deadline = time.monotonic() + INSTANT
+    while (busy := _sessions(connection, name)) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return busy
 
 
 def end_sessions(connection: Connection, name: str) -> None:
