@@ -12,7 +12,6 @@ import json
 import os
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +26,25 @@ TRAVELLING = "envctl_pytest_plugin"
 RUN = "envctl-run"
 REFUSED = "envctl: "
 """What the text of every refusal begins with, which tells those of a worker from its other errors."""
+SECRETS = {"password", "url", "access_key", "secret_key", "variables", "values"}
 WRONG_TREE, INTERRUPTED = 2, 130
 
 
-@dataclass(frozen=True)
-class Resource:
+class Known:
+    """What is told of one thing: it stays as it is, and is shown without secrets. Cheaper to load than dataclasses."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self.__dict__.update((name, told[name]) for name in type(self).__annotations__)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} stays as it is")
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self.__dict__.items() if name not in SECRETS)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Resource(Known):
     """One isolated thing in a service."""
 
     service: str
@@ -39,16 +52,15 @@ class Resource:
     name: str
 
 
-@dataclass(frozen=True)
-class Sandbox:
+class Sandbox(Known):
     """What this process has for itself."""
 
     namespace: str
     worker: str
     environment: str
     resources: tuple[Resource, ...]
-    variables: Mapping[str, str] = field(repr=False)
-    values: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str]
+    values: Mapping[str, str]
     """All that is known, by the names that `envctl.toml` uses: `postgres.url`, `s3.bucket` …"""
 
     def url(self, service: str = "postgres") -> str:
@@ -60,31 +72,29 @@ class Sandbox:
         return self.values[f"s3.bucket.{logical}" if logical else "s3.bucket"]
 
 
-@dataclass(frozen=True)
-class FreshDatabase:
+class FreshDatabase(Known):
     """A migrated database that one test has for itself."""
 
     name: str
     host: str
     port: int
     user: str
-    password: str = field(repr=False)
-    url: str = field(repr=False)
+    password: str
+    url: str
 
     def driver(self, scheme: str) -> str:
         """Its URL for a driver, such as `postgresql+asyncpg`."""
         return f"{scheme}://{self.url.partition('://')[2]}"
 
 
-@dataclass(frozen=True)
-class FreshBucket:
+class FreshBucket(Known):
     """An empty bucket that one test has for itself, with a key for it alone."""
 
     name: str
     endpoint: str
     region: str
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
+    access_key: str
+    secret_key: str
 
 
 @pytest.fixture(scope="session")
@@ -92,24 +102,22 @@ def envctl_sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """The sandbox of this process: namespace, worker, resources, variables and values."""
     with _told_briefly():
         told = _run_of(request.config).told()
-    described = {**told["sandbox"], "resources": tuple(Resource(**one) for one in told["sandbox"]["resources"])}
-    return Sandbox(variables=told["variables"], **described)
+    resources = tuple(Resource(one) for one in told["sandbox"]["resources"])
+    return Sandbox({**told["sandbox"], "variables": told["variables"], "resources": resources})
 
 
 @pytest.fixture
 def fresh_database(request: pytest.FixtureRequest) -> Iterator[FreshDatabase]:
     """A migrated database that this test has for itself."""
     with _lent(request, "fresh_database") as told:
-        plain = {key: told[key] for key in ("name", "host", "user", "password", "url")}
-        yield FreshDatabase(port=int(told["port"]), **plain)
+        yield FreshDatabase({**told, "port": int(told["port"])})
 
 
 @pytest.fixture
 def fresh_bucket(request: pytest.FixtureRequest) -> Iterator[FreshBucket]:
     """An empty bucket that this test has for itself; indirect parametrization chooses which one it stands for."""
     with _lent(request, "fresh_bucket", logical=getattr(request, "param", "")) as told:
-        plain = {key: told[key] for key in ("endpoint", "region", "access_key", "secret_key")}
-        yield FreshBucket(name=told["bucket"], **plain)
+        yield FreshBucket({**told, "name": told["bucket"]})
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

@@ -57,7 +57,7 @@ class Project:
         process = subprocess.Popen(
             [python, "-m", "pytest", *words],
             cwd=self.root,
-            env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **env},
+            env={**kept, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
