@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from envctl.errors import EnvctlError, LockTimeoutError
 from envctl.model import Talk
@@ -83,17 +83,46 @@ def read(path: Path, *, hint: str = "") -> dict[str, Any] | None:
 def write(path: Path, content: dict[str, Any]) -> None:
     """Replace a state file in one step, readable by its owner alone."""
     folder(path.parent)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with fresh(path) as (file, name):
             json.dump({"version": VERSION, **content}, file, indent=1, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())  # a file of no length after a power cut would be nobody's record
-        fresh.replace(path)
+            name.replace(path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+
+
+@contextmanager
+def fresh(path: Path) -> Iterator[tuple[IO[str], Path]]:
+    """A private file beside `path`, to be given that name when it is written; those that dead writers left go."""
+    for left in os.listdir(path.parent):  # noqa: PTH208  (half the time of a Path for each)
+        if left.startswith(f".{path.name}."):
+            _discard(path.with_name(left))
+    while True:
+        name = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not os.fstat(descriptor).st_nlink:
+                continue  # Somebody took it for a dead writer's before it was locked.
+            try:
+                yield file, name
+            except BaseException:
+                name.unlink(missing_ok=True)
+                raise
+            return
+
+
+def _discard(path: Path) -> None:
+    """Remove a file unless a writer has it locked; the lock is ours while we do so."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def remove(path: Path, *, last: str) -> None:

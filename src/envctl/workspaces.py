@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,18 +114,13 @@ def _key(project: str) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    fresh = path.with_name(f".key.{os.urandom(4).hex()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with state.fresh(path) as (file, name):
         file.write(os.urandom(KEY_BYTES).hex())
         file.flush()
         os.fsync(file.fileno())
-    try:
-        path.hardlink_to(fresh)  # never replaces: the first of two racers wins and both read it
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
+        with suppress(FileExistsError):
+            path.hardlink_to(name)  # never replaces: the first of two racers wins and both read it
+        name.unlink()
 
 
 def _file(project: str, namespace: str) -> Path:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -137,3 +139,34 @@ def test_a_link_in_the_place_of_a_note_is_not_followed(tmp_path: Path) -> None:
     with state.locked(tmp_path / "lock", what="it", wait=1, talk=print):
         pass
     assert (tmp_path / "theirs").read_text() == "kept"
+
+
+# writers that were killed
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_writers_file_stays(tmp_path: Path) -> None:
+    (tmp_path / ".a.json.77.dead").write_text("half")
+    (tmp_path / ".b.json.77.dead").write_text("another's")
+    with state.fresh(tmp_path / "a.json") as (file, name):
+        file.write("mine")
+        file.flush()
+        state.write(tmp_path / "a.json", {"by": "another"})
+        assert sorted(one.name for one in tmp_path.iterdir()) == sorted([name.name, ".b.json.77.dead", "a.json"])
+        name.replace(tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text() == "mine"
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        state.write(tmp_path / "a.json", {"no": object()})
+    assert not list(tmp_path.iterdir())
+
+
+def test_writers_at_once_never_lose_their_files_to_each_other(tmp_path: Path) -> None:
+    imports = "import sys, pathlib; from envctl import state"
+    script = f"{imports}\nfor n in range(200): state.write(pathlib.Path(sys.argv[1]), {{'n': n}})"
+    argv = [sys.executable, "-c", script, str(tmp_path / "a.json")]
+    writers = [subprocess.Popen(argv) for _ in range(4)]
+    assert [one.wait() for one in writers] == [0] * 4
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+    assert state.read(tmp_path / "a.json") == {"version": 1, "n": 199}

@@ -44,9 +44,10 @@ def _plugin() -> Path:
     folder = state.folder(state.root() / "plugin" / hexdigest(text)[:12])
     target = folder / f"{PLUGIN}.py"
     if not target.exists():
-        fresh = folder / f".{PLUGIN}.{os.getpid()}"
-        fresh.write_bytes(text)
-        fresh.replace(target)
+        with state.fresh(target) as (file, name):
+            file.write(text.decode())
+            file.flush()
+            name.replace(target)
     return folder
 
 
