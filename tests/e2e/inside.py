@@ -33,7 +33,7 @@ def sql(address: Address, statement: str, database: str = "postgres") -> list[tu
     with libpq.connect(
         host=address.host, port=address.port, user=address.user, password=address.password, dbname=database
     ) as connection:
-        return connection.execute(statement.encode()).fetchall()
+        return list(connection.execute(statement.encode()).fetchall())
 
 
 def databases(envctl: Envctl) -> set[str]:

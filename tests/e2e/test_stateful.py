@@ -292,8 +292,8 @@ class Days(RuleBasedStateMachine):
 
     def _close(self) -> None:
         """Kill what waits, and give up all servers: one call later nothing is left but what is to stay."""
-        for one in [*self.live]:
-            self._end(one, signal.SIGKILL)
+        for run in [*self.live]:
+            self._end(run, signal.SIGKILL)
         first = self.all[0]
         if first.broken:
             self.break_or_mend(first)
@@ -303,6 +303,7 @@ class Days(RuleBasedStateMachine):
         for one in self.all:
             self.dev_down(one)
         self.as_the_model_says()
+        self._until(lambda: len(self.envctl.processes()), 0)
 
     def _compare(self) -> None:
         self._until(lambda: databases(self.envctl), self._databases())
@@ -379,7 +380,7 @@ COMMON = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-ORDINARY = settings(COMMON, max_examples=2, stateful_step_count=20, derandomize=True)
+ORDINARY = settings(COMMON, max_examples=3, stateful_step_count=14, derandomize=True)
 MANY = settings(COMMON, max_examples=40, stateful_step_count=40)
 
 
