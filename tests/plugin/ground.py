@@ -93,10 +93,8 @@ class Desk:
             "socket": str(self.socket),
             "worker_variable": "PYTEST_XDIST_WORKER",
             "plugin": str(folder),
-            "restore": {"PYTHONPATH": None, "PYTEST_PLUGINS": None},
             "root": str(self.project.root),
             "wrong_tree": "refuse",
-            "set": ["WHOSE"],
             **more,
         }
 

@@ -32,7 +32,6 @@ def content(project: Project, wish: Wish, socket: Path) -> dict[str, Any]:
         "socket": str(socket),
         "worker_variable": project.config.test.worker_variable,
         "plugin": str(_plugin()),
-        "restore": {name: os.environ.get(name) for name in ("PYTHONPATH", "PYTEST_PLUGINS")},
         "root": str(project.root),
         "wrong_tree": wish.wrong_tree,
     }
