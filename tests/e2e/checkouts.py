@@ -109,8 +109,8 @@ class Envctl:
         for place in self.used:
             if place.exists():
                 self("dev", "down", "--all", "--yes", cwd=place, code=None)
-        while any("envctl.recovery" in line for line in self._lines()):
-            time.sleep(0.05)  # it ends by itself
+        while any(one in line for line in self._lines() for one in ("envctl.recovery", "envctl.testing.upkeep")):
+            time.sleep(0.05)  # they end by themselves
         left, lines = self.processes(), self._lines()
         for process in left:
             with suppress(psutil.NoSuchProcess):
