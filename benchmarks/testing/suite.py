@@ -21,7 +21,7 @@ SHARE = 0.05
 
 
 def measure(folder: Path, rounds: int, report: Report) -> None:
-    """Warm and cold, with the aims that hang on them."""
+    """Everything warm, and the aims that hang on it."""
     with ExitStack() as stack:
         by_hand = stack.enter_context(server.serving())
         place = stack.enter_context(ours.checkout(folder / "warm"))
@@ -29,7 +29,6 @@ def measure(folder: Path, rounds: int, report: Report) -> None:
         found = race([floor, ours.warm(place), *others(folder, by_hand, report)], rounds, folder / "clock", report)
         report.servers = compared(by_hand, place)
     judge(found, report)
-    cold(folder / "cold", rounds, report)
 
 
 def others(folder: Path, by_hand: server.Server, report: Report) -> list[Contender]:

@@ -19,7 +19,7 @@ def pytest_configure(config):
         return
     container = PostgresContainer(os.environ["BENCH_IMAGE"], driver="psycopg")
     container.with_command("postgres " + " ".join(f"-c {one}" for one in SETTINGS))
-    container.with_kwargs(tmpfs={"/var/lib/postgresql": "rw"}).start()
+    container.with_tmpfs_mount("/var/lib/postgresql").start()
     config.add_cleanup(container.stop)
     config.server_url = container.get_connection_url()
     migrate(config.server_url)
