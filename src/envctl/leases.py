@@ -175,7 +175,8 @@ def _started(lease: Lease, servers: ServerSet, engine: Engine, talk: Talk) -> Ru
         if before and before.ready and set(servers.needs) <= set(before.servers) and engine.alive(before):
             return before
         running = engine.start(servers, before, partial(write_record, servers.home), talk)
-        write_record(servers.home, running)
+        if record(servers.home) != running:  # Most engines have recorded it themselves, as the last thing they did.
+            write_record(servers.home, running)
     except BaseException:
         lease.drop()
         raise
