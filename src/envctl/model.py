@@ -89,6 +89,8 @@ class Claim:
     names: Mapping[str, str]
     secret: str = field(repr=False)
     memory: Path
+    written: bool = False
+    """Whether the password stands in the configuration; else it is 160 random bits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,12 +115,13 @@ def claim(project: Project, service: str, worker: str = "", *, lease: str = "", 
         for pattern, logical in services.get(service).logical_names(project.config.services[service])
     }
     identity = names.identity(environment, worker)
+    written = getattr(project.config.services[service], "password", "")
     return Claim(
         owner=owner(project, worker, lease=lease),
         identity=identity,
         names=wanted,
-        secret=getattr(project.config.services[service], "password", "")
-        or workspaces.secret(project.config.project, f"{service}:{identity}"),
+        secret=written or workspaces.secret(project.config.project, f"{service}:{identity}"),
+        written=bool(written),
         memory=state.folder((memory or project.home / "claims") / identity / service),
     )
 

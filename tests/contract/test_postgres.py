@@ -505,3 +505,12 @@ def test_an_external_url_reaches_the_same_server(ground: Ground) -> None:
     access = ground.service.create(ground.address, ground.settings, ground.claim("one"))
     address = SERVICE.external(access.values["url"])
     assert SERVICE.check(address) == SERVICE.check(ground.address)
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_only_a_password_that_somebody_wrote_down_is_made_costly_to_guess(ground: Ground, written: bool) -> None:
+    claim = replace(ground.claim("one"), written=written)
+    ground.service.create(ground.address, ground.settings, claim)
+    query = sql.SQL("SELECT split_part(rolpassword, ':', 1) FROM pg_authid WHERE rolname = {}")
+    kept = ask(ground.address, query.format(sql.Literal(claim.identity)))
+    assert kept == [("SCRAM-SHA-256$4096",)] if written else [("SCRAM-SHA-256$1",)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from envctl.cli.edge import Edge, Globals, guarded
 
@@ -24,7 +26,7 @@ def main() -> None:
     from envctl.cli.app import run
 
     cut = words.index("--") if "--" in words else len(words)
-    sys.exit(run(words[:cut], Globals(rest=tuple(words[cut + 1 :]))))
+    _exit(run(words[:cut], Globals(rest=tuple(words[cut + 1 :]))))
 
 
 def _open_what_is_closed() -> None:
@@ -38,14 +40,20 @@ def _open_what_is_closed() -> None:
 
 
 def _at_once(words: Sequence[str]) -> None:
-    """`envctl ns` without a parser, and without taking the interpreter down: each costs as much as all its work."""
+    """`envctl ns` without a parser, which costs as much as all its work."""
     from envctl.cli.names import ns
     from envctl.output import Output
 
     folder, name, engine = (os.environ.get(f"ENVCTL_{one}", "") for one in ("PROJECT", "NAMESPACE", "ENGINE"))
     flags = Globals(Path(folder) if folder else None, name, engine, json="--json" in words)
     output = Output(json=flags.json)
-    code = guarded("ns", output, lambda: ns(Edge("ns", flags, output)))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _exit(guarded("ns", output, lambda: ns(Edge("ns", flags, output))))
+
+
+def _exit(code: int) -> NoReturn:
+    """Everything has been closed by its own block; taking the interpreter down piece by piece would only cost time."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     os._exit(code)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from filecmp import cmp
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,18 @@ INSTALLED = {"site-packages", "dist-packages"}
 
 def handlers(root: Path) -> dict[str, Handler]:
     """What may be asked about the checkout at `root`."""
-    tree = Tree(root.resolve())
+
+    @cache
+    def tree() -> Tree:
+        return Tree(root.resolve())
 
     def packages(question: Mapping[str, Any], caller: Caller) -> Answer:
-        return {"packages": {name: _described(files) for name, files in tree.packages.items()}}
+        return {"packages": {name: _described(files) for name, files in tree().packages.items()}}
 
     def told(question: Mapping[str, Any], caller: Caller) -> Answer:
         imported = {name: Path(file) for name, file in question["imported"].items()}
         listed = [Path(one).resolve() for one in question["path"].split(os.pathsep) if one]
-        return {"wrong": tree.wrong(imported, map(Path, question["files"]), listed)}
+        return {"wrong": tree().wrong(imported, map(Path, question["files"]), listed)}
 
     return {"packages": packages, "tree": told}
 
@@ -81,6 +83,8 @@ class Tree:
         return any(there.exists() and not cmp(here, there, shallow=False) for here, there in pairs)
 
     def _installed(self, place: Path) -> bool:
+        from importlib import metadata
+
         return any(
             _plain(one.metadata["Name"] or "") in self.names for one in metadata.distributions(path=[str(place)])
         )

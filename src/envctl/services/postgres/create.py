@@ -100,6 +100,9 @@ def _login(connection: Connection, claim: Claim, found: Role | None, powers: Pow
     """Make or correct the login. Its password is hashed here: the server and its log never see it."""
     from psycopg import sql
 
+    if not claim.written and connection.info.server_version >= 160000:
+        # Rounds make a password costly to guess. Random bits cannot be guessed, and every session pays for rounds.
+        connection.execute("SET LOCAL scram_iterations = 1")
     secret = connection.pgconn.encrypt_password(claim.secret.encode(), claim.identity.encode(), b"scram-sha-256")
     differs = superuser != (found.superuser if found else False)
     words = ["LOGIN CREATEDB", *(["SUPERUSER" if superuser else "NOSUPERUSER"] if differs else [])]
