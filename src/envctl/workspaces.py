@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.model import Namespace, Talk
 
 KEY_BYTES = 32
+WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +115,16 @@ def _key(project: str) -> bytes:
 
 
 def _make_key(path: Path) -> None:
-    with state.fresh(path) as (file, name):
-        file.write(os.urandom(KEY_BYTES).hex())
-        file.flush()
-        os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            path.hardlink_to(name)  # never replaces: the first of two racers wins and both read it
-        name.unlink()
+    """Once: of several who come at the same time the first makes it, and all read that one."""
+    lock = path.with_name("key.lock")
+    with state.locked(lock, what=f"the key of {path.parent.name}", wait=WAIT, talk=lambda _: None):
+        if path.exists():
+            return
+        with state.fresh(path) as (file, name):
+            file.write(os.urandom(KEY_BYTES).hex())
+            file.flush()
+            os.fsync(file.fileno())
+            name.replace(path)
 
 
 def _file(project: str, namespace: str) -> Path:
