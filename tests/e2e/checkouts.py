@@ -111,6 +111,7 @@ class Envctl:
                 self("dev", "down", "--all", "--yes", cwd=place, code=None)
         while any(one in line for line in self._lines() for one in ("envctl.recovery", "envctl.testing.upkeep")):
             time.sleep(0.05)  # they end by themselves
+        psutil.wait_procs(self.processes(), timeout=10)  # The watcher has been woken, and sees that it is over.
         left, lines = self.processes(), self._lines()
         for process in left:
             with suppress(psutil.NoSuchProcess):
