@@ -52,6 +52,13 @@ class Output:
         if self.verbose:
             self.say(line)
 
+    def insist(self, line: str) -> None:
+        """A line that must not be missed, also where only the answer was asked for."""
+        with self._lock:
+            self._erase()
+            write(sys.stderr, line)
+            self._draw()
+
     def warn(self, text: str) -> None:
         """Something that is probably not as the person thinks."""
         self.say(f"{styled('warning:', YELLOW, sys.stderr)} {text}")

@@ -277,9 +277,15 @@ class Controller(Run):
             worker = self.worker if node is None else node.gateway.id
             self.desk.post(tell="failed", worker=worker, test=report.nodeid)
 
-    def pytest_sessionfinish(self) -> None:
-        """How many it were."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """How many it were; and where nobody else will say it, whether they can be believed."""
         self.desk.post(tell="tests", count=self.tests)
+        if self.passport.get("bare") and self.tests:
+            doubt = self.desk.ask(ask="doubt")
+            if doubt["warning"]:
+                sys.stderr.write(f"\nwarning: {doubt['warning']}\n")
+            if doubt["warning"] and doubt["strict"] and not session.exitstatus:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 class Desk:

@@ -184,7 +184,10 @@ def _variables(seen: Survey, found: tuple[str, ...]) -> Iterator[Line]:
         if left:
             yield Line("", f"not about these servers, so left to you: {', '.join(left)}")
     elif driver and "postgres" in found:
-        reason = f"what each service exports anyway; {seen.dependencies[driver]} asks for sqlalchemy and {driver}"
+        reason = (
+            f"the URL is sqlalchemy's, for {driver} ({seen.dependencies[driver]} asks for both); "
+            f'code that calls {driver}.connect itself needs "{{postgres.url}}"'
+        )
         yield Line("\n[variables]", reason)
         exports = {name: text for one in found for name, text in services.get(one).exports.items()}
         exports["DATABASE_URL"] = f"{{postgres.url:{DRIVERS[driver]}}}"

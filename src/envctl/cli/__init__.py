@@ -16,7 +16,15 @@ PARSED = ("ENVCTL_WAIT", "ENVCTL_JSON", "ENVCTL_QUIET", "ENVCTL_VERBOSE")
 
 
 def main() -> None:
-    """The console script. What stands after `--` belongs to the command that is run, never to us."""
+    """The console script. A Ctrl-C before there is anything to clean up is no fault to show a traceback for."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        _exit(130)
+
+
+def _main() -> None:
+    """What stands after `--` belongs to the command that is run, never to us."""
     if sys.platform == "win32":
         sys.exit("error: envctl runs on Linux and macOS\n  hint: on Windows, use it inside WSL")
     _open_what_is_closed()

@@ -50,6 +50,7 @@ def _complaint(error: Any) -> UsageError | None:
     if not hasattr(error, "format_message"):
         return None
     path = getattr(getattr(error, "ctx", None), "command_path", "envctl")
-    theirs = path.endswith(("psql", "run")) and "No such option" in error.format_message()
+    said = error.format_message()
+    theirs = path.endswith(("psql", "run", "test", "shell")) and ("No such option" in said or "extra argument" in said)
     hint = f"what the program is to get stands after --: {path} -- …" if theirs else f"{path} --help"
     return UsageError(error.format_message(), hint=hint)

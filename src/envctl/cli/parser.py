@@ -27,7 +27,13 @@ FLAGS: dict[str, Any] = {
     ],
     "wait": Annotated[
         float,
-        typer.Option("--wait", envvar="ENVCTL_WAIT", help="How long to wait for a lock.", metavar="SECONDS", min=0),
+        typer.Option(
+            "--wait",
+            envvar="ENVCTL_WAIT",
+            help="How long to wait for a lock; for a turn to test, 30 times that.",
+            metavar="SECONDS",
+            min=0,
+        ),
     ],
     "json": Annotated[bool, typer.Option("--json", envvar="ENVCTL_JSON", help="One JSON document on stdout.")],
     "quiet": Annotated[bool, typer.Option("-q", "--quiet", envvar="ENVCTL_QUIET", help="Say nothing but the answer.")],

@@ -11,6 +11,7 @@ import typer
 
 from envctl.cli.edge import Edge
 from envctl.cli.parser import command
+from envctl.document import Duration
 from envctl.errors import EnvctlError, UsageError
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def shell(edge: Edge, environment: Where = "test") -> int:
     from envctl.testing import wish
 
     project = edge.project(environment)
+    edge.output.say("a shell with the variables of a sandbox of its own; exit ends both")
     wished = wish.of_command(project, (os.environ.get("SHELL") or "/bin/sh", *edge.flags.rest))
     return _run(edge, project, wished, None)
 
@@ -96,6 +98,8 @@ def _run(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
     from envctl.testing.timings import Timings
 
     output = edge.output
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"--timings: there is no folder {file.absolute().parent}")
     timings = Timings(output.live)
     voice = testing.Voice(output.say, output.detail, prefixed(output, wished.processes), own_stdout=not output.json)
     try:
@@ -115,10 +119,12 @@ def _told(edge: Edge, live: Live, timings: Timings) -> int:
     """The one line at the end, what should be known beside it, and the exit code."""
     code = live.code
     if live.warning:
-        edge.output.warn(live.warning)
-        code = code or int(live.wish.strict)
+        edge.output.insist(f"warning: {live.warning}")
+    if live.warning and live.wish.strict and not code:
+        edge.output.insist("error: so this run counts as failed, for `strict` is set")
+        code = 1
     for line in kept(live):
-        edge.output.say(line)
+        edge.output.insist(line)
     edge.output.say(summary(live, timings))
     if edge.output.json:
         edge.output.result(edge.command, data(live, timings), exit_code=code)
@@ -133,15 +139,18 @@ def summary(live: Live, timings: Timings) -> str:
         parts.append(f"{count} clone{'s' * (count > 1)}")
     parts += [f"template {one.template.digest[:4]}… {one.how}" for one in live.sandboxes.made_from.values()]
     made = f" ({', '.join(parts)})" if parts else ""
+    seconds = timings.seconds
     return (
-        f"sandbox {timings.seconds('servers', 'template', 'clones'):.2f} s{made} · "
-        f"tests {timings.seconds('tests'):.2f} s · clean-up {timings.seconds('clean-up'):.2f} s"
+        f"sandbox {seconds('servers', 'template', 'clones'):.2f} s{made} · "
+        f"{'tests' if live.wish.plugin else 'command'} {seconds('tests'):.2f} s · clean-up {seconds('clean-up'):.2f} s"
     )
 
 
 def kept(live: Live) -> list[str]:
     """How to look into what a failed run left."""
-    found = [f"kept until the next run: {one.kind} {one.name}" for one in live.kept if one.kind != "role"]
+    idle = live.project.config.idle
+    until = "the next run" + (f", or {Duration(idle)} after the servers' last use" if live.throw_away else "")
+    found = [f"kept until {until}: {one.kind} {one.name}" for one in live.kept if one.kind != "role"]
     for worker in live.attendant.unwell(live.code) if live.kept else ():
         values = live.sandboxes.of(worker).access.get("postgres")
         if values is not None:

@@ -125,7 +125,8 @@ def waiting(*, shared: bool, output: int | None, stdin: int | None = None, label
 
 def explained(name: str, news: News) -> EnvctlError:
     """The error for a program that could not be started."""
-    return EnvctlError(f"{name} could not be run", cause=news.detail, code="no_program")
+    hint = "is it installed? If it is in the project's own environment: activate that, or make it .venv"
+    return EnvctlError(f"{name} could not be run", cause=news.detail, hint=hint, code="no_program")
 
 
 def lost(name: str) -> EnvctlError:

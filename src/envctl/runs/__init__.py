@@ -80,8 +80,10 @@ def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Ta
     is residue, which recovery removes.
     """
     run = _claimed(project, home, engine, command)
-    if any(folders.alive(_folder(project, slot)) for slot in range(1, run.slot)):
-        talk(f"another run of this checkout is at work: this one is slot {run.slot} ({run.names.sandbox})")
+    if run.slot > 1:
+        live = any(folders.alive(_folder(project, slot)) for slot in range(1, run.slot))
+        why = "another run of this checkout is at work" if live else "what an earlier run left is being removed"
+        talk(f"{why}: this one is slot {run.slot} ({run.names.sandbox})")
     try:
         _no_longer_kept(run)
         yield run

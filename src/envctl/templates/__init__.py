@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from envctl import migrations, services, state
+from envctl.errors import EnvctlError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Owner, Resource, Talk
 from envctl.project import Project
@@ -164,7 +165,11 @@ class Builder:
             owner = self._owner()
             notes = {**stage.notes, "kind": kind}
             sealed = site.publish(replace(owner, lease=owner.lease if kind == "private" else "", notes=notes))
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, EnvctlError) and error.code == "migration":
+                error.hint = (
+                    "nothing of it is left, and templates that worked are as they were; -v shows all of its output"
+                )
             with suppress(Exception):  # What is left is dropped by the next builder, or with the rest of this run.
                 site.abandon()
             raise

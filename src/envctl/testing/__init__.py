@@ -27,6 +27,11 @@ from envctl.testing.wish import Wish, narrowed
 
 NOT_BEGUN = 125
 """The exit code of a run whose command never had its sandbox."""
+TURNS = 30
+"""A turn is waited for so many times as long as a lock: it comes when somebody's tests are over."""
+
+Differences = Callable[[], tuple[str, ...]]
+"""How the servers that run differ from what this checkout asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,11 @@ class Live:
     """Why a green run should not be believed."""
     kept: tuple[Resource, ...] = ()
 
+    @property
+    def throw_away(self) -> bool:
+        """Whether what is kept goes with the servers."""
+        return not self.home.name.startswith("dev-")
+
     def prepare(self) -> None:
         """Begin with the run's own sandbox; where it is there already, nothing happens."""
         self.sandboxes.expect([""])
@@ -80,8 +90,8 @@ def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Tim
         live.code = _command(live, keeper, voice)
         if live.early:
             _surely_made(live)
-        if live.code == 0 and wish.plugin:
-            live.warning = _doubt(live)
+        if wish.plugin:
+            live.warning = doubt(live)
     return live
 
 
@@ -91,23 +101,24 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
     project = sandbox.register(narrowed(project, wish.services), wait=wait, talk=voice.talk)
     with ExitStack() as stack:
         with timings.phase("servers"):
-            slot, home, running = _held(stack, project, wish, wait, voice, timings)
-        find = partial(_templates, wish, timings, wait, voice)
+            slot, home, running, differences = _held(stack, project, wish, wait, voice, timings)
+        find = partial(_templates, wish, timings, wait, voice, differences)
         sandboxes = Sandboxes(slot.project, running, find, lease=slot.id, memory=slot.memory, env=wish.env)
-        admittance = Admittance(sandboxes, wish, home, wait=wait, talk=voice.talk)
+        admittance = Admittance(sandboxes, wish, home, wait=wait * TURNS, talk=voice.talk)
         attendant = Attendant(sandboxes, wish, timings, admittance.admit)
         live = Live(slot.project, wish, slot, home, timings, sandboxes, attendant, slot.folder / "socket")
         stack.enter_context(afterwards(lambda: _clean_up(live)))
         _make(live)
         stack.enter_context(admittance)
-        stack.enter_context(desk.opened(live.socket, attendant.handlers(), left=attendant.left))
+        handlers = {**attendant.handlers(), "doubt": lambda question, caller: _told(live)}
+        stack.enter_context(desk.opened(live.socket, handlers, left=attendant.left))
         yield live
 
 
 def _held(
     stack: ExitStack, project: Project, wish: Wish, wait: float, voice: Voice, timings: Timings
-) -> tuple[Run, Path, Running]:
-    """A slot of this namespace, and the servers, which stay for as long as we hold them."""
+) -> tuple[Run, Path, Running, Differences]:
+    """A slot of this namespace, and the servers, which stay for as long as we hold them; and how to look at them."""
 
     def chosen(identity: str) -> Servers:
         return servers.choose(project, "test", alone=identity if wish.isolation == "server" else "")
@@ -123,7 +134,7 @@ def _held(
         )
     )
     if not project.config.services:
-        return slot, slot.folder, Running(engine, {}, ready=True)
+        return slot, slot.folder, Running(engine, {}, ready=True), tuple
     wanted = chosen(slot.identity)
     if wish.isolation == "server":
         stack.enter_context(afterwards(lambda: _forget(slot, wanted.set.home, voice, timings)))
@@ -140,12 +151,16 @@ def _held(
     )
     slot.begun()
     recovery.sweep(project)  # once more: what waited for these servers to run can go now
-    return slot, wanted.set.home, running
+    return slot, wanted.set.home, running, partial(wanted.engine.differences, wanted.set, running)
 
 
-def _templates(wish: Wish, timings: Timings, wait: float, voice: Voice, sandboxes: Sandboxes) -> dict[str, Ready]:
+def _templates(
+    wish: Wish, timings: Timings, wait: float, voice: Voice, differences: Differences, sandboxes: Sandboxes
+) -> dict[str, Ready]:
     """What the clones will be made of, for each service that can be cloned and has migrations."""
     project = sandboxes.project
+    for difference in differences():
+        voice.talk(f"warning: {difference} (`envctl dev down --all` stops all of them)")
     with timings.phase("template"):
         found = {
             name: templates.ready(
@@ -245,8 +260,12 @@ def _command(live: Live, keeper: Kept, voice: Voice) -> int:
     return dev.run_beside(beside, work, write=voice.write, talk=voice.talk)
 
 
-def _doubt(live: Live) -> str:
-    """Why a green run should not be believed; empty where its tests used its databases."""
+def _told(live: Live) -> dict[str, object]:
+    return {"warning": doubt(live), "strict": live.wish.strict}
+
+
+def doubt(live: Live) -> str:
+    """Why what the tests say should not be believed; empty where they used this run's databases."""
     exported = live.project.config.exported(services.get)
     for name, visits in live.sandboxes.visits().items():
         found = evidence.verdict(visits, live.timings.tests, exported, service=name)

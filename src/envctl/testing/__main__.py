@@ -25,7 +25,7 @@ def main(root: Path) -> None:
         voice = testing.Voice(_say, lambda line: None, lambda name, line: _say(line))
         # Opened as for any command but pytest, which is waiting already: it goes on once all is ready.
         with interruption.heeded(), testing.opened(project, wished, Timings(), wait=WAIT, voice=voice) as live:
-            _answer(passport.content(live.project, wished, live.socket))
+            _answer({**passport.content(live.project, wished, live.socket), "bare": True})
             sys.stdin.buffer.read()
     except EnvctlError as error:
         told = {"message": error.message, "cause": error.cause, "hint": error.hint, "code": error.code}

@@ -50,7 +50,7 @@ class Admittance(ExitStack):
     def _locks(self) -> int:
         """What a worker may lock at once: all that its database has, unless the configuration says otherwise."""
         said = self.sandboxes.project.config.test.locks
-        found = (ready.template.relations for ready in self.sandboxes.made_from.values())
+        found = (ready.template.relations for ready in self.sandboxes.build().values())
         return max(found, default=0) if said is None else said
 
     def _capacity(self) -> Capacity | None:

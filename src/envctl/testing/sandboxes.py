@@ -53,6 +53,7 @@ class Sandboxes:
         self._pool = ThreadPoolExecutor(TOGETHER, thread_name_prefix="sandbox")
         self._templates = templates
         self._found: Mapping[str, Ready] | None = None
+        self._trouble: BaseException | None = None
         self._finding = threading.Lock()
         self._made: dict[str, Future[Sandbox]] = {}
         self._fresh: dict[str, Fresh] = {}
@@ -61,16 +62,22 @@ class Sandboxes:
         """How long one took, at the best."""
         self._marks = 0
 
-    def build(self) -> None:
-        """Have the templates ready, now and in this thread."""
-        assert self.made_from is not None
-
     @property
     def made_from(self) -> Mapping[str, Ready]:
-        """Each service's template; looked for, and built if need be, by whoever asks first."""
+        """Each service's template, as far as it has been found."""
+        return self._found or {}
+
+    def build(self) -> Mapping[str, Ready]:
+        """Each service's template; looked for, and built if need be, by whoever asks first. It is tried only once."""
         with self._finding:
+            if self._trouble is not None:
+                raise self._trouble
             if self._found is None:
-                self._found = self._templates(self)
+                try:
+                    self._found = self._templates(self)
+                except BaseException as error:
+                    self._trouble = error
+                    raise
             return self._found
 
     def of(self, worker: str = "") -> Sandbox:
@@ -96,7 +103,7 @@ class Sandboxes:
 
     def fresh_database(self, worker: str) -> Access:
         """One more migrated database for a worker's login, for one test."""
-        for name, ready in self.made_from.items():
+        for name, ready in self.build().items():
             claim = self._claim(name, worker)
             called = claim.names["database"] + self._mark()
             access = templates.fresh(self.project, self._address(name), name, ready.template, claim, called)
@@ -180,8 +187,8 @@ class Sandboxes:
 
     def _access(self, name: str, worker: str) -> Access:
         claim, address = self._claim(name, worker), self._address(name)
-        if services.get(name).templates is not None and name in self.made_from:
-            return self._copied(name, claim, self.made_from[name].template)
+        if services.get(name).templates is not None and (ready := self.build().get(name)) is not None:
+            return self._copied(name, claim, ready.template)
         service, settings = services.get(name), self.project.config.services[name]
         access = service.create(address, settings, claim)
         left = [one for one in access.resources if one.owner is not None and one.owner.lease != self.lease]
