@@ -84,12 +84,15 @@ def test_a_run_that_is_done_leaves_its_slot_clean(open_runs: ExitStack, project:
     assert claim(open_runs, project, told).slot == 1
 
 
-def test_the_slot_of_a_dead_run_is_passed_over_in_silence(
+REMOVED = "what an earlier run left is being removed: this one is slot 2 (feature_a__s2)"
+
+
+def test_the_slot_of_a_dead_run_is_passed_over_with_a_word(
     open_runs: ExitStack, project: Project, told: list[str]
 ) -> None:
     died(project)
     assert claim(open_runs, project, told).slot == 2
-    assert told == []
+    assert told == [REMOVED]
 
 
 def test_a_slot_that_recovery_is_at_work_in_is_no_run(open_runs: ExitStack, project: Project, told: list[str]) -> None:
@@ -98,7 +101,7 @@ def test_a_slot_that_recovery_is_at_work_in_is_no_run(open_runs: ExitStack, proj
     lock = folders.taken(dead.folder)
     assert lock is not None
     assert claim(open_runs, project, told).slot == 2
-    assert told == []
+    assert told == [REMOVED]
     state.free(lock)
 
 
