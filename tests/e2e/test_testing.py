@@ -309,3 +309,27 @@ def test_timings_and_json_tell_what_the_run_cost(envctl: Envctl, shop_till: Path
     assert times["phases"][0]["name"] == "servers"
     assert times["tests"] == 8
     assert done.data["code"] == 0
+
+
+def test_a_failing_migration_is_tried_once(envctl: Envctl, tmp_path: Path) -> None:
+    config = CONFIG.replace('{ sql = ["db/*.sql"] }', '"echo once >> tries; exit 3"\nwatch = ["db"]')
+    place = till(tmp_path / "till", config=config)
+    envctl("test", cwd=place, code=125)
+    assert (place / "tries").read_text() == "once\n"
+    assert not leavings(envctl, place)
+
+
+def test_where_to_write_the_timings_is_looked_at_before_the_tests_run(envctl: Envctl, shop_till: Path) -> None:
+    done = envctl("test", "--timings", "nowhere/times.json", cwd=shop_till, code=2)
+    assert "nowhere" in done.err
+    assert not done.out
+
+
+def test_what_was_kept_is_told_also_to_the_quiet(envctl: Envctl, shop_till: Path) -> None:
+    write(shop_till / "tests/test_wrong.py", "def test_wrong(): assert False\n")
+    assert "psql postgresql://" in envctl("-q", "test", "--keep", cwd=shop_till, code=1).err
+
+
+def test_a_red_run_on_another_database_is_told_as_well(envctl: Envctl, tmp_path: Path) -> None:
+    place = till(tmp_path / "till", tests="def test_wrong(): assert False\n")
+    assert "DATABASE_URL" in envctl("test", cwd=place, code=1).err
