@@ -64,10 +64,10 @@ class Start:
 
 
 STARTS = (
-    Start("no server, no template, no state", FAST, spread=4, ends=True, cold=True),
+    Start("no server, no template, no state", FAST, spread=3, ends=True, cold=True),
     Start("servers and template", FAST, spread=10, ends=True),
-    Start("servers and template, s3 and redis, with -n 1", FULL, spread=8),
-    Start("nothing of use: its servers are its own", FAST.replace("[test]", '[test]\nisolation = "server"'), spread=4),
+    Start("servers and template, s3 and redis, with -n 1", FULL, spread=5),
+    Start("nothing of use: its servers are its own", FAST.replace("[test]", '[test]\nisolation = "server"'), spread=3),
 )
 
 
