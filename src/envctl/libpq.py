@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 SERVICE = "PGSERVICE"
+REDIRECTING = (SERVICE, "PGSERVICEFILE", "PGHOSTADDR", "PGOPTIONS")
+"""Variables that change where a URL leads, or what its session is like. What works on a sandbox does not get them."""
 ENCRYPTED = ("require", "verify-ca", "verify-full")
 """Without one of these, whoever listens there is sent no password in clear, only proof that we know it."""
 _alone = threading.Lock()

@@ -144,7 +144,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if not isinstance(run, Run):
         return (yield)
     early_config.add_cleanup(run.desk.close)
-    if wanted and run.passport.get("early"):
+    if not wanted:
+        run.desk.post(tell="tests", count=0)  # Somebody asks for help: nothing is tested, and that is no fault.
+    elif run.passport.get("early"):
         with _interruptible():
             os.environ.update(run.told()["variables"])  # We were started before they were there.
     sys.path[:] = [one for one in sys.path if one != run.passport["plugin"]]

@@ -214,7 +214,9 @@ def test_a_killed_run_leaves_its_slot_to_recovery_and_the_next_takes_another(cro
     first.kill()
     second = crowd.start("claim")
     assert second.said()["slot"] == 2
-    assert second.ended("done") == (0, "")
+    code, told = second.ended("done")
+    assert code == 0
+    assert "is being removed: this one is slot 2" in told
 
 
 def test_nothing_of_a_killed_run_is_left_after_the_next_call(ground: Ground) -> None:

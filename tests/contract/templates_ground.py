@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ with open({count!r}, "a") as count:
     print("seed", file=count)
 """
 TABLE = "CREATE TABLE {name} (id serial PRIMARY KEY, name text); CREATE INDEX ON {name} (name);"
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 
 
 def tables(names: Iterable[str]) -> dict[str, str]:

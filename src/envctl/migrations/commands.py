@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from envctl.errors import EnvctlError
 from envctl.keeper import keeping
 from envctl.keeper.keeping import Kept
+from envctl.libpq import REDIRECTING
 from envctl.masking import MASK, masked
 from envctl.model import Command, Talk
 
@@ -28,7 +29,8 @@ def run(
 ) -> None:
     """Run to the end, each line to `talk`; a failure shows the last lines, without passwords."""
     path = search_path(root, variables.get("PATH", os.environ.get("PATH", "")))
-    command = Command(("/bin/sh", "-c", text), {**variables, "PATH": path}, cwd)
+    without = tuple(name for name in REDIRECTING if name not in variables)
+    command = Command(("/bin/sh", "-c", text), {**variables, "PATH": path}, cwd, without=without)
     secrets = (*_secrets(variables), *(one for one in hide if len(one) >= SHORTEST))
     lines: deque[str] = deque(maxlen=KEPT)
 

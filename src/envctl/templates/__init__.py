@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -99,9 +100,11 @@ class Builder:
     def ready(self, migration: Migration) -> Ready:
         """The last stage's template: found, or built from the first stage that is missing on."""
         traits = self.maker.traits(self.address, self.settings)
+        # A migration may read any variable, so another value of one makes another template.
+        result = {**traits.result, "variables": json.dumps(self.project.config.exported(services.get), sort_keys=True)}
         if not migrations.complete(migration.steps, migration.watch):
-            return self._alone(migration, traits.result)
-        chain = stages.stages(migration, self.project.root, traits.result)
+            return self._alone(migration, result)
+        chain = stages.stages(migration, self.project.root, result)
         for warning in chain[-1].warnings:
             self.talk(f"warning: {warning}")
         made = self._found(chain[-1]) or self._chain(chain)
@@ -162,6 +165,12 @@ class Builder:
         try:
             draft = site.draft(self.settings, self._owner(), ancestor)
             ran = self._migrate(stage, draft, ancestor)
+            if stage.again() != stage.digest:
+                raise EnvctlError(
+                    "the migrations have changed while they ran, so nobody knows what they made",
+                    hint="run it again: it begins with the files as they are then",
+                    code="migrations_changed",
+                )
             owner = self._owner()
             notes = {**stage.notes, "kind": kind}
             sealed = site.publish(replace(owner, lease=owner.lease if kind == "private" else "", notes=notes))

@@ -7,13 +7,13 @@ carried on. What comes later (a seed) knows nothing: it runs on a copy of what w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from envctl import migrations
 from envctl.digests import hexdigest
-from envctl.migrations import Migration, Step
+from envctl.migrations import Fingerprint, Migration, Step
 from envctl.services.base import Template
 
 DIGITS = 12
@@ -31,6 +31,8 @@ class Stage:
     sql: tuple[str, ...]
     """The SQL files, in the order in which they run."""
     first: bool
+    again: Callable[[], str]
+    """The digest as it is now: files may change while they are migrated."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -81,7 +83,11 @@ def _prefix(steps: tuple[Step, ...]) -> int:
 
 def _stage(migration: Migration, start: int, end: int, root: Path, traits: Mapping[str, str]) -> Stage:
     steps = migration.steps[:end]
-    now = migrations.fingerprint(steps, migration.watch, root, traits)
+
+    def look() -> Fingerprint:
+        return migrations.fingerprint(steps, migration.watch, root, traits)
+
+    now = look()
     base = {"steps": [asdict(step) for step in steps], "traits": dict(traits)}
     return Stage(
         steps=migration.steps[start:end],
@@ -90,6 +96,7 @@ def _stage(migration: Migration, start: int, end: int, root: Path, traits: Mappi
         files={name: digest[:DIGITS] for name, digest in now.files.items()},
         sql=tuple(name for step in migration.steps[start:end] for name in _sql(step, root)),
         first=start == 0,
+        again=lambda: look().digest,
         warnings=now.warnings,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from envctl import dev, leases, ports, recovery, runs, sandbox, servers, services, shell, templates
 from envctl.errors import EnvctlError
 from envctl.keeper.keeping import Kept
+from envctl.libpq import REDIRECTING
 from envctl.model import Command, Resource, Running, Talk
 from envctl.processes import Hurried, Write, foreground, run_foreground
 from envctl.project import Project
@@ -27,6 +28,12 @@ from envctl.testing.wish import Wish, narrowed
 
 NOT_BEGUN = 125
 """The exit code of a run whose command never had its sandbox."""
+UNHEARD = (
+    "pytest ran without envctl's plugin, so its tests knew of no database of this run: what they used is not known. "
+    "Is the plugin switched off (-p no:…), or the environment emptied on the way?"
+)
+HELP = {"--version", "-V", "-VV", "--help", "-h"}
+"""With these pytest may end before it has loaded anything."""
 TURNS = 30
 """A turn is waited for so many times as long as a lock: it comes when somebody's tests are over."""
 
@@ -90,8 +97,10 @@ def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Tim
         live.code = _command(live, keeper, voice)
         if live.early:
             _surely_made(live)
-        if wish.plugin:
+        if wish.plugin and live.code in (0, 1):
             live.warning = doubt(live)
+        if live.early and not attended(live):
+            live.code = live.code or 1
     return live
 
 
@@ -186,7 +195,8 @@ def _make(live: Live) -> None:
     A template that may have to be built is waited for here, in the thread that Ctrl-C comes to.
     """
     quick = foresight.expected(live.project, live.home) and not live.wish.from_scratch
-    live.early = quick and live.wish.is_pytest and not live.wish.processes
+    plain = live.wish.is_pytest and not live.wish.processes
+    live.early = quick and plain and not foresight.plugins_come_first(live.project.root, live.wish.argv)
     if live.early:
         return
     live.sandboxes.build()
@@ -244,7 +254,8 @@ def _command(live: Live, keeper: Kept, voice: Voice) -> int:
     own = _environment(live)
     if live.wish.plugin:
         own |= passport.issued(live.project, live.wish, live.socket, early=live.early)
-    command = Command(live.wish.argv, env=own, cwd=_place(live))
+    without = tuple(name for name in REDIRECTING if name not in live.project.config.exported(services.get))
+    command = Command(live.wish.argv, env=own, cwd=_place(live), without=without)
 
     def work() -> int:
         try:
@@ -260,15 +271,23 @@ def _command(live: Live, keeper: Kept, voice: Voice) -> int:
     return dev.run_beside(beside, work, write=voice.write, talk=voice.talk)
 
 
+def attended(live: Live) -> bool:
+    """Whether the tests came to the desk for their sandbox; where there is nothing to be had, nobody has to."""
+    help_alone = not HELP.isdisjoint(live.wish.words)
+    return live.attendant.asked or help_alone or not live.project.config.services
+
+
 def _told(live: Live) -> dict[str, object]:
     return {"warning": doubt(live), "strict": live.wish.strict}
 
 
 def doubt(live: Live) -> str:
     """Why what the tests say should not be believed; empty where they used this run's databases."""
+    if live.wish.is_pytest and not attended(live):
+        return UNHEARD
     exported = live.project.config.exported(services.get)
     for name, visits in live.sandboxes.visits().items():
-        found = evidence.verdict(visits, live.timings.tests, exported, service=name)
+        found = evidence.verdict(visits, live.timings.tests or 1, exported, service=name)
         if found:
             return found
     return ""

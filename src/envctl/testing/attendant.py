@@ -28,11 +28,13 @@ class Attendant:
         self.timings = timings
         self.admit = admit
         self.failed: set[str] = set()
+        self.asked = False
+        """Whether any process of the tests has been here."""
         self._lock = threading.Lock()
 
     def handlers(self) -> dict[str, Handler]:
         """What may be asked and told."""
-        return {
+        known: dict[str, Handler] = {
             "sandbox": self._sandbox,
             "workers": self._workers,
             "fresh_database": self._fresh_database,
@@ -43,6 +45,14 @@ class Attendant:
             "tests": self._tests,
             **tree.handlers(self.sandboxes.project.root),
         }
+        return {name: self._noted(handler) for name, handler in known.items()}
+
+    def _noted(self, handler: Handler) -> Handler:
+        def answer(question: Mapping[str, Any], caller: Caller) -> Answer:
+            self.asked = True
+            return handler(question, caller)
+
+        return answer
 
     def left(self, caller: Caller) -> None:
         """A process has gone: what its tests had for themselves goes too."""

@@ -5,6 +5,9 @@ Where it is right, pytest may start while the clones are made. Where it is wrong
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from envctl import migrations, services, state
 from envctl.errors import EnvctlError
 from envctl.project import Project
 
+PLUGIN = re.compile(r"(?:^|[\s\"'=])-p[\s=\"',]*(?!no:|xdist|[\s=\"',])\w")
 MOST = 50
 """How many digests are kept in mind for one server."""
 
@@ -20,6 +24,14 @@ def expected(project: Project, home: Path) -> bool:
     """Whether these very migrations were seen as a template on these very servers."""
     digest = _digest(project)
     return digest is not None and digest in _noted(home)
+
+
+def plugins_come_first(root: Path, argv: Sequence[str]) -> bool:
+    """Whether pytest is told to import something with `-p`, which comes before all else: it may read a variable."""
+    files = (root / name for name in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"))
+    written = [file.read_text(errors="replace") for file in files if file.is_file()]
+    said = [" ".join(argv), os.environ.get("PYTEST_ADDOPTS", ""), *written]
+    return any(PLUGIN.search(text) for text in said)
 
 
 def note(project: Project, home: Path) -> None:
@@ -49,11 +61,13 @@ def _servers(home: Path) -> int:
 
 def _digest(project: Project) -> str | None:
     """What decides the templates, as far as it stands in this checkout; None where that cannot be told."""
-    whole = []
+    whole, exported = [], sorted(project.config.exported(services.get).items())
     for name, settings in project.config.services.items():
         migration = services.get(name).migration(settings)
         if migration is not None:
-            found = migrations.fingerprint(migration.steps, migration.watch, project.root, {"settings": repr(settings)})
+            found = migrations.fingerprint(
+                migration.steps, migration.watch, project.root, {"all": repr((settings, exported))}
+            )
             if not found.complete:
                 return None
             whole.append(found.digest)

@@ -42,7 +42,7 @@ def _plugin() -> Path:
     text = SOURCE.read_bytes()
     folder = state.folder(state.root() / "plugin" / hexdigest(text)[:12])
     target = folder / f"{PLUGIN}.py"
-    if not target.exists():
+    if not target.exists() or target.read_bytes() != text:
         with state.fresh(target) as (file, name):
             file.write(text.decode())
             file.flush()

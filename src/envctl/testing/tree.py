@@ -13,6 +13,8 @@ from typing import Any
 
 from envctl.testing.desk import Answer, Caller, Handler
 
+LOOSE = {"conftest", "setup"}
+"""Files that every project has one of: nothing imports them by name."""
 INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -45,7 +47,7 @@ class Tree:
         """The files by which each top-level package of this checkout should be imported."""
         for file in (*root.glob("src/*/__init__.py"), *root.glob("*/__init__.py")):
             self.packages.setdefault(file.parent.name, []).append(file)
-        for file in root.glob("src/*.py"):
+        for file in (*root.glob("src/*.py"), *(one for one in root.glob("*.py") if one.stem not in LOOSE)):
             self.packages.setdefault(file.stem, []).append(file)
 
     def wrong(self, imported: Mapping[str, Path], files: Iterable[Path], listed: Collection[Path] = ()) -> str:

@@ -60,6 +60,8 @@ class Site:
         """Give all to the group, let nobody in any more, and then name, seal and record it in one step."""
         name = records.legal(private.template(self.project, self.digest))
         login = records.role(self.connection, self._draft)
+        if login is not None:
+            self._remove_all_of(login, but=self._draft)  # A template is one database; others that it made are nobody's.
         relations = self._hand_over(login.name) if login is not None else 0
         drop.end_sessions(self.connection, self._draft)
         measured = {"relations": str(relations), **self._measured()}
@@ -90,11 +92,13 @@ class Site:
         if login is not None:
             self._drop_login(login)
 
-    def _remove_all_of(self, login: Role) -> None:
+    def _remove_all_of(self, login: Role, *, but: str = "") -> None:
         """The login's record explains each of its databases, also one whose comment a migration changed."""
         if not (owned_by(login.owner, self.project) and login.owner and login.owner.notes.get("kind") == "draft"):
             raise create.taken("role", login.name, login.owner)
         for one in records.belonging_to(self.connection, login.oid):
+            if one.name == but:
+                continue
             records.write(self.connection, "DATABASE", one.name, login.owner)
             self._remove(replace(one, comment=owners.to_text(login.owner)))
 

@@ -53,11 +53,14 @@ class Database:
 
     @property
     def owner(self) -> Owner | None:
-        """Its record. Where none was written yet, that of the login it was made for: they came in one statement."""
-        if self.comment is not None:
-            return owners.from_text(self.comment)
-        owner = owners.from_text(self.login_comment)
-        return private.begun(self.name, owner) if owner else None
+        """Its record. Where none was written yet, that of the login it was made for: they came in one statement.
+
+        A run's login is the run's alone, so what is its is the run's, also where a test has put a comment of its own.
+        """
+        written, login = owners.from_text(self.comment), owners.from_text(self.login_comment)
+        if written or login is None or (self.comment is not None and not login.lease):
+            return written
+        return private.begun(self.name, login) if self.limit in (UNFINISHED, INVALID) else login
 
     @property
     def ready(self) -> bool:
