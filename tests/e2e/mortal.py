@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,10 +53,10 @@ PACKAGE = f"{os.sep}envctl{os.sep}"
 class Life:
     """What was done so far, in which phase of the run, and by which function."""
 
-    def __init__(self, at: int, book: Path) -> None:
+    def __init__(self, at: str, book: Path) -> None:
         self.at = at
         self.book = os.open(book, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.count = 0
+        self.count: Counter[str] = Counter()
         self.main = "before"
         self.own = threading.local()
         self.lock = threading.RLock()
@@ -73,10 +74,11 @@ class Life:
         self.own.inside = True
         try:
             with self.lock:
-                self.count += 1
-                line = "\t".join((str(self.count), self.phase, _whose(sys._getframe(2)), kind, detail))
+                self.count[self.phase] += 1
+                number = str(self.count[self.phase])
+                line = "\t".join((self.phase, number, _whose(sys._getframe(2)), kind, detail))
                 os.write(self.book, f"{line}\n".encode())
-                if self.count == self.at:
+                if self.at == f"{self.phase}:{number}":
                     os.kill(os.getpid(), signal.SIGKILL)
         finally:
             self.own.inside = False
@@ -134,7 +136,7 @@ class Life:
         return carried
 
 
-def install(at: int, book: Path) -> Life:
+def install(at: str, book: Path) -> Life:
     """Count from now on."""
     from envctl.testing.timings import Timings
 
@@ -189,10 +191,10 @@ def _whose(frame: FrameType | None) -> str:
 
 
 def main() -> None:
-    """The first two words say when to die and where to put down what was done; the rest is for envctl."""
+    """Before which effect of which phase to die, where to keep book, and what envctl is to do."""
     from envctl.cli import main as envctl
 
-    at, book = int(sys.argv[1]), Path(sys.argv[2])
+    at, book = sys.argv[1], Path(sys.argv[2])
     sys.argv[:] = ["envctl", *sys.argv[3:]]
     install(at, book)
     envctl()

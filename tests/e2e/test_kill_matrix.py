@@ -75,18 +75,23 @@ STARTS = (
 class Effect:
     """One line of the book that a mortal run keeps."""
 
-    number: int
     phase: str
+    number: int
     asked: str
     kind: str
     detail: str
+
+    @property
+    def at(self) -> str:
+        """Where to die: counted in its phase, since what one phase does varies from run to run."""
+        return f"{self.phase}:{self.number}"
 
     def step(self) -> tuple[str, str, str]:
         """What it has in common with its neighbours, if they are one step of the run."""
         return self.phase, self.asked, self.kind
 
     def __str__(self) -> str:
-        return f"{self.number} ({self.phase}): {self.kind} {self.detail} by {self.asked}"
+        return f"{self.at}: {self.kind} {self.detail} by {self.asked}"
 
 
 @dataclass
@@ -98,11 +103,11 @@ class Ground:
     start: Start
     books: Iterator[int] = field(default_factory=count)
 
-    def run(self, at: int = 0) -> tuple[int, list[Effect], str]:
+    def run(self, at: str = "") -> tuple[int, list[Effect], str]:
         """One run that dies before that effect: its exit code, what it had done, and what it said."""
         book = self.place.parent / f"book {next(self.books)}"
         done = subprocess.run(
-            [sys.executable, mortal.__file__, str(at), str(book), "test"],
+            [sys.executable, mortal.__file__, at, str(book), "test"],
             cwd=self.place,
             env={**self.envctl.environment, **PLAIN},
             stdin=subprocess.DEVNULL,
@@ -111,7 +116,7 @@ class Ground:
             check=False,
         )
         lines = [line.split("\t") for line in book.read_text().splitlines()]
-        return done.returncode, [Effect(int(one[0]), *one[1:]) for one in lines], done.stdout + done.stderr
+        return done.returncode, [Effect(one[0], int(one[1]), *one[2:]) for one in lines], done.stdout + done.stderr
 
     def call(self, *words: str, code: int | None = 0) -> Result:
         """An ordinary call of the installed program."""
@@ -137,7 +142,7 @@ class Ground:
             time.sleep(0.01)  # The watcher has been woken, and finds nothing to watch.
         shutil.rmtree(self.envctl.state)
 
-    def killed(self, at: int) -> Effect | None:
+    def killed(self, at: str) -> Effect | None:
         """Kill a run, make one ordinary call, and see that nothing is left and the next run is green."""
         code, found, said = self.run(at)
         if code == 0:
@@ -168,28 +173,27 @@ def test_a_run_killed_at_any_step_leaves_nothing_after_the_next_call(tmp_path: P
     wrong: list[str] = []
     with ground(tmp_path, start) as runs:
         effects = runs.effects()
-        for at in chosen(effects, start):
+        for one in chosen(effects, start):
             try:
-                effect = runs.killed(at)
+                effect = runs.killed(one.at)
             except AssertionError as error:
-                wrong.append(f"{at}: {effects[min(at, len(effects)) - 1]}\n    {str(error).strip().splitlines()[0]}")
+                wrong.append(f"{one}\n    {str(error).strip().splitlines()[0]}")
                 continue
             died += [effect] if effect else []
     assert not wrong, "\n".join(wrong)
     publish(start, effects, died)
 
 
-def chosen(effects: list[Effect], start: Start) -> list[int]:
-    """The numbers of the effects to die at."""
+def chosen(effects: list[Effect], start: Start) -> list[Effect]:
+    """Those to die at."""
     steps = [one for several in groupby(effects, Effect.step) for one in thinned(list(several[1]))]
     if NIGHTLY:
-        more = range(len(effects) + 1, len(effects) + 1 + ROW)  # for a run that happens to do a little more
-        return [*(one.number for one in steps), *more]
-    places = {phase: [one.number for one in effects if one.phase == phase] for phase in PHASES}
-    ends = {number for found in places.values() if found and start.ends for number in (found[0], found[-1])}
-    others = [one.number for one in steps if one.number not in ends]
+        return steps
+    phases = [[one for one in effects if one.phase == phase] for phase in PHASES]
+    ends = [one for found in phases if found and start.ends for one in (found[0], found[-1])]
+    others = [one for one in steps if one not in ends]
     step = len(others) / start.spread
-    return sorted(ends | {others[int(step * (place + 0.5))] for place in range(start.spread)})
+    return [*dict.fromkeys(ends), *(others[int(step * (place + 0.5))] for place in range(start.spread))]
 
 
 def thinned(same: list[Effect]) -> list[Effect]:
