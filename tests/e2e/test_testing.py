@@ -333,3 +333,73 @@ def test_what_was_kept_is_told_also_to_the_quiet(envctl: Envctl, shop_till: Path
 def test_a_red_run_on_another_database_is_told_as_well(envctl: Envctl, tmp_path: Path) -> None:
     place = till(tmp_path / "till", tests="def test_wrong(): assert False\n")
     assert "DATABASE_URL" in envctl("test", cwd=place, code=1).err
+
+
+def test_migrations_that_change_while_they_run_are_sealed_under_no_name(envctl: Envctl, tmp_path: Path) -> None:
+    command = "if [ -e change ]; then echo 'SELECT 2' > db/1_sales.sql; fi; touch ran"
+    config = CONFIG.replace('{ sql = ["db/*.sql"] }', f'"{command}"\nwatch = ["db"]')
+    place = till(tmp_path / "till", config=config, tests="def test_nothing(): pass\n")
+    (place / "change").touch()
+    done = envctl("test", cwd=place, code=125)
+    assert "have changed while they ran" in done.err
+    assert not leavings(envctl, place)
+
+
+def test_a_database_that_a_migration_made_beside_its_own_goes_with_the_draft(envctl: Envctl, tmp_path: Path) -> None:
+    script = """
+        import os, psycopg
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("CREATE DATABASE analytics")
+    """
+    config = CONFIG.replace('{ sql = ["db/*.sql"] }', '"python make.py"\nwatch = ["make.py"]')
+    place = till(tmp_path / "till", config=config, tests="def test_nothing(): pass\n", **{"make.py": script})
+    for words in ((), ("--from-scratch",)):
+        envctl("test", *words, cwd=place)
+        assert not leavings(envctl, place)
+
+
+def test_a_test_that_writes_a_comment_of_its_own_hides_nothing(envctl: Envctl, tmp_path: Path) -> None:
+    tests = """
+        import os, psycopg
+
+        def test_comment():
+            with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+                name = connection.execute("SELECT current_database()").fetchone()[0]
+                connection.execute(f"COMMENT ON DATABASE {name} IS 'mine'")
+                connection.execute("CREATE DATABASE more")
+                connection.execute("COMMENT ON DATABASE more IS 'mine too'")
+    """
+    place = till(tmp_path / "till", tests=tests)
+    envctl("test", cwd=place)
+    assert not leavings(envctl, place)
+
+
+def test_tests_that_never_came_for_their_sandbox_are_not_believed(envctl: Envctl, shop_till: Path) -> None:
+    write(shop_till / "tests/test_sales.py", "def test_nothing(): pass\n")
+    envctl("test", cwd=shop_till)
+    for words in ((), ("--from-scratch",)):
+        done = envctl("test", *words, "--", "-p", "no:envctl_pytest_plugin", cwd=shop_till, code=1)
+        assert "without envctl's plugin" in done.err
+    assert "plugin" not in envctl("test", "--", "--version", cwd=shop_till).err
+
+
+def test_variables_that_lead_a_url_astray_do_not_reach_the_tests(envctl: Envctl, shop_till: Path) -> None:
+    done = envctl("test", cwd=shop_till, PGHOSTADDR="203.0.113.1", PGSERVICE="prod", PGOPTIONS="-c timezone=Asia/Tokyo")
+    assert passed(done.out) == 8
+
+
+def test_a_database_made_by_hand_under_a_private_name_is_nobodys_to_evict(envctl: Envctl, tmp_path: Path) -> None:
+    config = CONFIG.replace("[test]", '[test]\nserver = "shared"\ntemplate_space = 0')
+    place = till(tmp_path / "till", config=config)
+    envctl("dev", "up", cwd=place)
+    made = ["till__p_0123456789ab_01234567", "till__t_0123456789ab"]
+    for name in made:
+        envctl("dev", "psql", "--", "-qc", f"CREATE DATABASE {name}", cwd=place)
+    envctl("test", cwd=place)
+    write(place / "db/2_more.sql", "CREATE TABLE more (id int);")
+    envctl("test", cwd=place)
+    log = envctl.state / "projects" / "till" / "logs" / "upkeep.log"
+    while "dropped:" not in (log.read_text() if log.exists() else ""):
+        time.sleep(0.05)
+    found = envctl("dev", "psql", "--", "-Atc", "SELECT datname FROM pg_database", cwd=place).out.split()
+    assert set(made) <= set(found)

@@ -29,7 +29,7 @@ from envctl.testing.wish import Wish, narrowed
 NOT_BEGUN = 125
 """The exit code of a run whose command never had its sandbox."""
 UNHEARD = (
-    "pytest ran without envctl's plugin, so its tests knew of no database of this run: what they used is not known. "
+    "pytest ran without envctl's plugin, so no worker knew what is its own, and the run counts as failed. "
     "Is the plugin switched off (-p no:…), or the environment emptied on the way?"
 )
 HELP = {"--version", "-V", "-VV", "--help", "-h"}
@@ -99,7 +99,7 @@ def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Tim
             _surely_made(live)
         if wish.plugin and live.code in (0, 1):
             live.warning = doubt(live)
-        if live.early and not attended(live):
+        if wish.is_pytest and not attended(live):
             live.code = live.code or 1
     return live
 
