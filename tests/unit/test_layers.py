@@ -32,7 +32,7 @@ LAYERS = (
 )
 """Each imports from the layers below it, and from its own."""
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-HEAVY = {"docker", "filelock", "git", "minio", "platformdirs", "psutil", "psycopg", "redis", "rich", "urllib3"}
+HEAVY = {"docker", "git", "minio", "platformdirs", "psutil", "psycopg", "redis", "rich", "urllib3"}
 
 
 def modules() -> list[Path]:
