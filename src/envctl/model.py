@@ -64,6 +64,32 @@ class Resource:
     bytes: int | None = None
 
 
+Verdict = Literal["live", "idle", "orphan", "unexplained"]
+"""In use now · nobody uses it, its owner is there or may be · its owner is provably gone · a piece of evidence lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is there, and what the evidence says of it."""
+
+    resource: Resource
+    place: str
+    """Where it was seen, for people: "dev-embedded", "docker context default", "state"."""
+    environment: Environment | None
+    verdict: Verdict
+    reason: str
+    remedy: str = ""
+    """The command that removes it; empty where nothing of ours may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A place that could not be looked at."""
+
+    place: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a running server is, and how its administrator gets in."""
