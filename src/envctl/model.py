@@ -65,7 +65,7 @@ class Resource:
 
 
 Verdict = Literal["live", "idle", "orphan", "unexplained"]
-"""In use now · nobody uses it, its owner is there or may be · its owner is provably gone · a piece of evidence lacks."""
+"""In use now; unused, its owner is or may be there; its owner is provably gone; some evidence lacks."""
 
 
 @dataclass(frozen=True, slots=True)
