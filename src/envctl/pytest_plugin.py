@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PASSPORT = "ENVCTL_RUN"
 TRAVELLING = "envctl_pytest_plugin"
 """The module's name where it came with the run; the one that is installed leaves the work to it."""
+NEEDED = {"socket", "plugin", "worker_variable", "wrong_tree"}
+"""What a passport says at the least."""
 RUN = "envctl-run"
 REFUSED = "envctl: "
 """What the text of every refusal begins with, which tells those of a worker from its other errors."""
@@ -346,12 +348,21 @@ def _taken() -> dict[str, Any] | None:
     written = os.environ.pop(PASSPORT, None)
     if written is None:
         return None
-    passport: dict[str, Any] = json.loads(written)
+    passport = _read(written)
     for name, ours, separator in (("PYTHONPATH", passport["plugin"], os.pathsep), ("PYTEST_PLUGINS", TRAVELLING, ",")):
         left = [one for one in os.environ.pop(name, "").split(separator) if one not in ("", ours)]
         if left:
             os.environ[name] = separator.join(left)
     return passport
+
+
+def _read(written: str) -> dict[str, Any]:
+    """The passport; what stands there may also be somebody else's, or half of it lost on the way."""
+    with suppress(ValueError):
+        passport = json.loads(written)
+        if isinstance(passport, dict) and NEEDED.issubset(passport):
+            return passport
+    raise _refusal(f"{PASSPORT} does not name a run", "", f"the variable is envctl's own: unset {PASSPORT}")
 
 
 def _worker(passport: Mapping[str, Any]) -> str:

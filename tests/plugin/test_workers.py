@@ -145,6 +145,16 @@ def test_a_run_that_is_gone_is_told_as_that(desk: Desk, same: Project) -> None:
     assert "ERROR: envctl: the run is gone" in done.err
 
 
+@pytest.mark.parametrize("written", ["garbage", "", "[]", "{}", '{"socket": "/tmp/s"}'])
+def test_a_variable_that_names_no_run_is_told_as_that(project: Project, installed: str, written: str) -> None:
+    project.write(test_one="def test_one(): pass")
+    done = project.pytest(code=4, PYTHONPATH=installed, ENVCTL_RUN=written)
+    assert done.err.strip() == (
+        "ERROR: envctl: ENVCTL_RUN does not name a run\n  hint: the variable is envctl's own: unset ENVCTL_RUN"
+    )
+    assert not done.out
+
+
 @pytest.mark.parametrize("asked", ["workers", "sandbox"])
 def test_who_waits_for_a_turn_may_stop_waiting(desk: Desk, same: Project, asked: str) -> None:
     desk.interrupted = asked
