@@ -8,7 +8,20 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
 from envctl import environments, namespace, variables
-from envctl.document import Compose, Dev, Document, Duration, EngineChoice, Override, Process, Suite, Test
+from envctl.document import (
+    Compose,
+    Dev,
+    Document,
+    Duration,
+    EngineChoice,
+    Leaks,
+    Override,
+    Preview,
+    Process,
+    Suite,
+    Target,
+    Test,
+)
 from envctl.environments import SIX, Patterns
 from envctl.errors import ConfigError
 from envctl.model import Environment
@@ -42,6 +55,9 @@ class Config:
     dev: Dev
     test: Test
     compose: Compose
+    targets: Mapping[str, Target]
+    preview: Preview
+    leaks: Leaks
     external: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     overlays: Mapping[str, Mapping[str, str]] = field(repr=False)
@@ -155,7 +171,10 @@ def load(
     return config
 
 
-_AS_WRITTEN = ("engine", "idle", "default_branch", "dev", "test", "compose", "environments")
+_AS_WRITTEN = (
+    *("engine", "idle", "default_branch", "dev", "test", "compose", "environments"),
+    *("targets", "preview", "leaks"),
+)
 
 
 def _source(file: Path, environ: Mapping[str, str], engine_flag: str) -> Source:

@@ -143,6 +143,47 @@ class Compose:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A place that the project is deployed to."""
+
+    context: str = setting(
+        "The docker context that reaches it, as `docker context ls` has it.", example='"shop-staging"'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The `preview` environment, as far as `envctl leaks` looks at it."""
+
+    images: tuple[str, ...] = setting(
+        "The repositories that its images are pushed to, with the registry's name; their tags are `pr-123`.",
+        default=(),
+        example='["ghcr.io/acme/shop"]',
+    )
+    registry_variable: str = setting(
+        "The variable with `user:token` for that registry; empty asks as nobody.", default="", example='"REGISTRY_AUTH"'
+    )
+    pulls: str = setting(
+        "The URL that lists the repository's pull requests.",
+        default="",
+        example='"https://api.github.com/repos/acme/shop/pulls"',
+    )
+    pulls_variable: str = setting("The variable with a token for that URL.", default="GITHUB_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """`envctl leaks`."""
+
+    notify: str = setting(
+        "What a scheduled audit runs when it finds leaks, with the summary on its standard input.",
+        default="",
+        example='"mail -s leaks ops@example.org"',
+    )
+    timeout: Duration = setting("How long a target, the registry or GitHub may take to answer.", default=Duration(20))
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
     """What one environment does differently."""
 
@@ -181,6 +222,9 @@ class Document:
     dev: Dev = setting("The `dev` environment.", factory=Dev)
     test: Test = setting("`envctl test`.", factory=Test)
     compose: Compose = setting("The engine `compose`.", factory=Compose)
+    targets: Mapping[str, Target] = setting("The places that the project is deployed to, a table each.", factory=dict)
+    preview: Preview = setting("The `preview` environment.", factory=Preview)
+    leaks: Leaks = setting("`envctl leaks`.", factory=Leaks)
     external: Mapping[str, str] = setting(
         "URLs of servers that somebody else runs, by service; `ENVCTL_POSTGRES_URL` and so on go before them.",
         factory=dict,

@@ -14,7 +14,7 @@ from envctl.toml.words import described
 
 BEGIN = "<!-- reference: begin (made by scripts/generate) -->"
 END = "<!-- reference: end -->"
-ENTRIES: Mapping[str, str] = {"dev.processes": "api", "environments": "ci"}
+ENTRIES: Mapping[str, str] = {"dev.processes": "api", "environments": "ci", "targets": "staging"}
 """What an entry of a table of tables is called in examples."""
 
 
