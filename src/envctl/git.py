@@ -70,6 +70,16 @@ def default_branch(checkout: Checkout) -> str:
     return checkout.branch
 
 
+def branch_of(git_dir: Path) -> str:
+    """The branch of a working tree, told from its own folder inside the repository: also the one being rebased."""
+    return _read(git_dir, git_dir).branch
+
+
+def linked(checkout: Checkout) -> bool:
+    """Whether it is a worktree beside others, whose own folder inside the repository goes when git removes it."""
+    return checkout.git_dir.parent == checkout.common_dir / "worktrees"
+
+
 def worktrees(checkout: Checkout) -> list[Worktree]:
     """Every working tree of the repository that git knows of, the main one first."""
     listing = _ask(checkout, "worktree", "list", "--porcelain", "-z")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from envctl import state
+from envctl import git, state
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Namespace, Talk
 
@@ -24,6 +23,12 @@ class Workspace:
     path: Path
     branch: str
     primary: bool
+    source: str = ""
+    """Where the namespace came from: only one that git named can end with its branch."""
+    repository: str = ""
+    """The repository's common folder; empty where there was none, or the registration is older than this."""
+    gitdir: str = ""
+    """The linked worktree's own folder in that repository, which git removes with it; empty for a plain clone."""
 
     @property
     def live(self) -> bool:
@@ -38,7 +43,7 @@ def home(project: str) -> Path:
 
 def register(project: str, namespace: Namespace, *, default_branch: str, wait: float, talk: Talk) -> Workspace:
     """Record this checkout before it makes anything; refuse a namespace that another live checkout has."""
-    with _locked(project, wait, talk):
+    with locked(project, wait=wait, talk=talk):
         mine = find(project, namespace.name)
         if mine is not None and mine.path != namespace.workspace and mine.live:
             raise UsageError(
@@ -47,14 +52,26 @@ def register(project: str, namespace: Namespace, *, default_branch: str, wait: f
                 hint="give this checkout its own: set WORKSPACE_ID, or pass --namespace",
                 code="namespace_taken",
             )
-        bare = primary(project, namespace, default_branch)
-        found = Workspace(namespace.name, namespace.workspace, namespace.branch, bare)
+        found = _described(namespace, primary=primary(project, namespace, default_branch))
         if mine != found:
-            state.write(
-                _file(project, namespace.name),
-                {"path": str(found.path), "branch": found.branch, "primary": found.primary},
-            )
+            content = {**asdict(found), "path": str(found.path)}
+            del content["namespace"]
+            state.write(_file(project, namespace.name), content)
     return found
+
+
+def _described(namespace: Namespace, *, primary: bool) -> Workspace:
+    """A checkout with all that could tell one day that it is gone."""
+    checkout = git.checkout(namespace.workspace)
+    return Workspace(
+        namespace.name,
+        namespace.workspace,
+        namespace.branch,
+        primary,
+        source=namespace.source,
+        repository=str(checkout.common_dir) if checkout else "",
+        gitdir=str(checkout.git_dir) if checkout and git.linked(checkout) else "",
+    )
 
 
 def primary(project: str, namespace: Namespace, default_branch: str) -> bool:
@@ -75,7 +92,8 @@ def find(project: str, namespace: str) -> Workspace | None:
     content = state.read(_file(project, namespace))
     if content is None:
         return None
-    return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"])
+    more = {name: str(content.get(name, "")) for name in ("source", "repository", "gitdir")}
+    return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more)
 
 
 def workspaces(project: str) -> list[Workspace]:
@@ -83,6 +101,11 @@ def workspaces(project: str) -> list[Workspace]:
     folder = home(project) / "workspaces"
     names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
     return [one for one in (find(project, name) for name in names) if one is not None]
+
+
+def locked(project: str, *, wait: float, talk: Talk) -> AbstractContextManager[None]:
+    """The lock under which checkouts come and go."""
+    return state.locked(home(project) / "workspaces.lock", what="the list of checkouts", wait=wait, talk=talk)
 
 
 def forget(project: str, namespace: str) -> None:
@@ -129,9 +152,3 @@ def _make_key(path: Path) -> None:
 
 def _file(project: str, namespace: str) -> Path:
     return home(project) / "workspaces" / f"{namespace}.json"
-
-
-@contextmanager
-def _locked(project: str, wait: float, talk: Talk) -> Iterator[None]:
-    with state.locked(home(project) / "workspaces.lock", what="the list of checkouts", wait=wait, talk=talk):
-        yield

@@ -24,7 +24,7 @@ LAYERS = (
     ("config",),
     ("document", "variables"),
     ("bare", "keeper", "containers", "unprivileged", "ports", "toml"),
-    ("output", "render", "shell", "state", "git", "masking", "owners", "libpq"),
+    ("census", "output", "render", "shell", "state", "git", "masking", "owners", "libpq"),
     ("namespace",),
     ("environments", "settings", "digests"),
     ("model",),

@@ -1,0 +1,110 @@
+"""What a repository proves to be gone from it. Read from git's own files: no process, however many namespaces ask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from envctl import git
+from envctl.errors import EnvctlError
+
+PLACES = ("refs/heads/", "refs/remotes/")
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """One repository's branches and worktrees at one moment."""
+
+    repository: Path
+    branches: frozenset[str]
+    """All branches, and those its remotes had when they were last asked, with the remote's name before them."""
+    worktrees: frozenset[str]
+    """The names of its linked worktrees' own folders; a moved, locked or prunable one is among them."""
+    at_work: frozenset[str]
+    """The branches that a working tree is on, rebases, or is yet to make its first commit on."""
+
+    def has_branch(self, branch: str) -> bool:
+        """Whether anything here is called so. In doubt (`A` and `a`, two ways to write `é`) it is."""
+        wanted = _folded(branch)
+        known = (_folded(one) for one in (*self.branches, *self.at_work))
+        return any(one == wanted or one.endswith(f"/{wanted}") for one in known)
+
+    def has_worktree(self, gitdir: Path) -> bool:
+        """Whether that own folder of a linked worktree is still there."""
+        return gitdir.name in self.worktrees
+
+
+def take(repository: Path) -> Census:
+    """Count what is there; an error where any of it cannot be read, as silence would read as "all gone"."""
+    try:
+        if not all((repository / one).is_dir() for one in ("objects", "refs")):
+            raise ValueError("there is no whole repository")
+        worktrees = _worktrees(repository)
+        at_work = {git.branch_of(repository), *map(_branch_of, worktrees)} - {""}
+        # Loose refs before the packed ones: one that is being packed is in both for a moment, never in none.
+        branches = {*_loose(repository), *_packed(repository)}
+    except (OSError, ValueError) as error:
+        raise EnvctlError(f"the repository {repository} cannot be read", cause=str(error), code="git") from error
+    return Census(repository, frozenset(branches), frozenset(one.name for one in worktrees), frozenset(at_work))
+
+
+def _worktrees(repository: Path) -> list[Path]:
+    """Every linked worktree's own folder; git removes the folder of them all with the last one."""
+    try:
+        return sorted((repository / "worktrees").iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _branch_of(gitdir: Path) -> str:
+    """Nothing where git has only just begun that folder, or is about to remove it: there is no HEAD."""
+    try:
+        return git.branch_of(gitdir)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def _loose(repository: Path) -> set[str]:
+    """The branches with a file of their own, whatever stands in it; a folder that cannot be read is an error."""
+    if (repository / "reftable").is_dir():
+        return _in_reftable(repository)
+    found: set[str] = set()
+    for place in PLACES:
+        for folder, _, files in os.walk(repository / place, onerror=_unless_missing, followlinks=True):
+            found |= {str((Path(folder) / name).relative_to(repository / place)) for name in files}
+    return found
+
+
+def _packed(repository: Path) -> set[str]:
+    try:
+        lines = (repository / "packed-refs").read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    except FileNotFoundError:
+        return set()
+    return _branches(line.partition(" ")[2] for line in lines)
+
+
+def _in_reftable(repository: Path) -> set[str]:
+    """Only the git program reads these."""
+    from envctl import shell
+    from envctl.model import Command
+
+    words = ("git", f"--git-dir={repository}", "for-each-ref", "--format=%(refname)", *PLACES)
+    env = {"GIT_DIR": str(repository), "GIT_COMMON_DIR": str(repository)}
+    return _branches(shell.run(Command(words, env=env), seconds=20).out.splitlines())
+
+
+def _branches(refs: Iterable[str]) -> set[str]:
+    """The names of branches among the names of refs."""
+    return {ref.removeprefix(place) for ref in refs for place in PLACES if ref.startswith(place)}
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _folded(branch: str) -> str:
+    return normalize("NFC", branch).casefold()
