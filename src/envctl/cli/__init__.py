@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from envctl.cli.edge import Edge, Globals, guarded
+from envctl.output import Output
 
-PARSED = ("ENVCTL_WAIT", "ENVCTL_JSON", "ENVCTL_QUIET", "ENVCTL_VERBOSE")
-"""The variables behind those global flags that are not plain text."""
+PARSED = ("ENVCTL_WAIT", "ENVCTL_JSON", "ENVCTL_QUIET", "ENVCTL_VERBOSE", "ENVCTL_TEST_ENVIRONMENT")
+"""The variables behind those flags that are not plain text."""
 
 
 def main() -> None:
@@ -29,12 +31,13 @@ def _main() -> None:
         sys.exit("error: envctl runs on Linux and macOS\n  hint: on Windows, use it inside WSL")
     _open_what_is_closed()
     words = sys.argv[1:]
-    if words in (["ns"], ["ns", "--json"]) and not any(one in os.environ for one in PARSED):
-        _at_once(words)
+    cut = words.index("--") if "--" in words else len(words)
+    words, rest = words[:cut], tuple(words[cut + 1 :])
+    if not any(one in os.environ for one in PARSED):
+        _at_once(words, rest)
     from envctl.cli.app import run
 
-    cut = words.index("--") if "--" in words else len(words)
-    _exit(run(words[:cut], Globals(rest=tuple(words[cut + 1 :]))))
+    _exit(run(words, Globals(rest=rest)))
 
 
 def _open_what_is_closed() -> None:
@@ -48,15 +51,22 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
 
 
-def _at_once(words: Sequence[str]) -> None:
-    """`envctl ns` without a parser, which costs as much as all its work."""
-    from envctl.cli.names import ns
-    from envctl.output import Output
+def _at_once(words: Sequence[str], rest: tuple[str, ...]) -> None:
+    """`envctl ns` and `envctl test` as they are mostly typed: without a parser, which costs as much as `ns` itself."""
+    name, *more = words or [""]
+    work: Callable[[Edge], object] | None = None
+    if name == "ns" and more in ([], ["--json"]) and not rest:
+        from envctl.cli.names import ns as work
+    elif name == "test" and len(more) < 2 and not any(one.startswith("-") for one in more):
+        from envctl.cli.running import run_tests
 
-    folder, name, engine = (os.environ.get(f"ENVCTL_{one}", "") for one in ("PROJECT", "NAMESPACE", "ENGINE"))
-    flags = Globals(Path(folder) if folder else None, name, engine, json="--json" in words)
-    output = Output(json=flags.json)
-    _exit(guarded("ns", output, lambda: ns(Edge("ns", flags, output))))
+        work = partial(run_tests, suite="".join(more))
+    if work is None:
+        return
+    folder, namespace, engine = (os.environ.get(f"ENVCTL_{one}", "") for one in ("PROJECT", "NAMESPACE", "ENGINE"))
+    flags = Globals(Path(folder) if folder else None, namespace, engine, json="--json" in more, rest=rest)
+    edge = Edge(name, flags, Output(json=flags.json))
+    _exit(guarded(name, edge.output, partial(work, edge)))
 
 
 def _exit(code: int) -> NoReturn:

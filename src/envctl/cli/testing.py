@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from envctl.cli import running
 from envctl.cli.edge import Edge
 from envctl.cli.parser import command
-from envctl.document import Duration
-from envctl.errors import EnvctlError, UsageError
-
-if TYPE_CHECKING:
-    from envctl.project import Project
-    from envctl.templates import Ready
-    from envctl.testing import Live
-    from envctl.testing.timings import Timings
-    from envctl.testing.wish import Wish
+from envctl.errors import UsageError
 
 Scratch = Annotated[
     bool, typer.Option("--from-scratch", help="Migrate from zero, whatever templates there are. Always so in `ci`.")
@@ -50,19 +42,16 @@ def run_tests(
     environment: Where = "test",
 ) -> int:
     """Run the tests, each worker on its own migrated database. Example: envctl test -- -n 4 -k auth"""
-    from envctl.testing import wish
-
-    project = edge.project(environment)
-    wished = wish.of_suite(
-        project,
+    return running.run_tests(
+        edge,
         suite,
-        edge.flags.rest,
+        timings=timings,
+        allow_wrong_tree=allow_wrong_tree,
+        environment=environment,
         from_scratch=from_scratch,
         keep_failed=keep,
         strict=strict,
-        wrong_tree="allow" if allow_wrong_tree else "",
     )
-    return _run(edge, project, wished, timings)
 
 
 def run(
@@ -79,7 +68,7 @@ def run(
         raise UsageError("there is nothing to run", hint="the command stands after --: envctl run -- go test ./...")
     project = edge.project(environment)
     wished = wish.of_command(project, edge.flags.rest, from_scratch=from_scratch, keep_failed=keep)
-    return _run(edge, project, wished, timings)
+    return running.ran(edge, project, wished, timings)
 
 
 def shell(edge: Edge, environment: Where = "test") -> int:
@@ -89,91 +78,4 @@ def shell(edge: Edge, environment: Where = "test") -> int:
     project = edge.project(environment)
     edge.output.say("a shell with the variables of a sandbox of its own; exit ends both")
     wished = wish.of_command(project, (os.environ.get("SHELL") or "/bin/sh", *edge.flags.rest))
-    return _run(edge, project, wished, None)
-
-
-def _run(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
-    from envctl import testing
-    from envctl.render import prefixed
-    from envctl.testing.timings import Timings
-
-    output = edge.output
-    if file is not None and not file.absolute().parent.is_dir():
-        raise UsageError(f"--timings: there is no folder {file.absolute().parent}")
-    timings = Timings(output.live)
-    voice = testing.Voice(output.say, output.detail, prefixed(output, wished.processes), own_stdout=not output.json)
-    try:
-        live = testing.run(project, wished, wait=edge.flags.wait, voice=voice, timings=timings)
-    except EnvctlError as error:
-        if not isinstance(error, UsageError) and not timings.began("tests"):
-            error.exit_code = testing.NOT_BEGUN
-        raise
-    finally:
-        output.live("")
-        if file is not None:
-            file.write_text(json.dumps(timings.as_json(), indent=1) + "\n")
-    return _told(edge, live, timings)
-
-
-def _told(edge: Edge, live: Live, timings: Timings) -> int:
-    """The one line at the end, what should be known beside it, and the exit code."""
-    code = live.code
-    if live.warning:
-        edge.output.insist(f"warning: {live.warning}")
-    if live.warning and live.wish.strict and not code:
-        edge.output.insist("error: so this run counts as failed, for `strict` is set")
-        code = 1
-    for line in kept(live):
-        edge.output.insist(line)
-    edge.output.say(summary(live, timings))
-    if edge.output.json:
-        edge.output.result(edge.command, data(live, timings), exit_code=code)
-    return code
-
-
-def summary(live: Live, timings: Timings) -> str:
-    """What the run cost beside its tests."""
-    parts = []
-    count = len(live.sandboxes.workers)
-    if live.sandboxes.made_from:
-        parts.append(f"{count} clone{'s' * (count > 1)}")
-    parts += [f"template {one.template.digest[:4]}… {one.how}" for one in live.sandboxes.made_from.values()]
-    made = f" ({', '.join(parts)})" if parts else ""
-    seconds = timings.seconds
-    return (
-        f"sandbox {seconds('servers', 'template', 'clones'):.2f} s{made} · "
-        f"{'tests' if live.wish.plugin else 'command'} {seconds('tests'):.2f} s · clean-up {seconds('clean-up'):.2f} s"
-    )
-
-
-def kept(live: Live) -> list[str]:
-    """How to look into what a failed run left."""
-    idle = live.project.config.idle
-    until = "the next run" + (f", or {Duration(idle)} after the servers' last use" if live.throw_away else "")
-    found = [f"kept until {until}: {one.kind} {one.name}" for one in live.kept if one.kind != "role"]
-    for worker in live.attendant.unwell(live.code) if live.kept else ():
-        values = live.sandboxes.of(worker).access.get("postgres")
-        if values is not None:
-            found.append(f"  psql {values.values['url']}")
-    return found
-
-
-def data(live: Live, timings: Timings) -> dict[str, Any]:
-    """The run as data."""
-    return {
-        "project": live.project.config.project,
-        "namespace": live.project.names.sandbox,
-        "environment": live.project.environment,
-        "suite": live.wish.suite,
-        "code": live.code,
-        "workers": [one for one in live.sandboxes.workers if one],
-        "templates": {name: made(one) for name, one in live.sandboxes.made_from.items()},
-        "warning": live.warning,
-        "kept": [{"service": one.service, "kind": one.kind, "name": one.name} for one in live.kept],
-        "timings": timings.as_json(),
-    }
-
-
-def made(ready: Ready) -> dict[str, Any]:
-    """A template, and what was done for it."""
-    return {"digest": ready.template.digest, "how": ready.how, "ran": list(ready.ran)}
+    return running.ran(edge, project, wished, None)

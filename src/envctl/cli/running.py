@@ -1,0 +1,125 @@
+"""What `envctl test` and its kin do once parsed. Knows no parser: importing that is a third of what starting costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envctl.cli.edge import Edge
+from envctl.document import Duration
+from envctl.errors import EnvctlError, UsageError
+
+if TYPE_CHECKING:
+    from envctl.model import Environment
+    from envctl.project import Project
+    from envctl.templates import Ready
+    from envctl.testing import Live
+    from envctl.testing.timings import Timings
+    from envctl.testing.wish import Wish
+
+
+def run_tests(
+    edge: Edge,
+    suite: str = "",
+    *,
+    timings: Path | None = None,
+    allow_wrong_tree: bool = False,
+    environment: Environment = "test",
+    **flags: bool,
+) -> int:
+    """Run the tests of a suite."""
+    from envctl.testing import wish
+
+    project = edge.project(environment)
+    wrong_tree = "allow" if allow_wrong_tree else ""
+    wished = wish.of_suite(project, suite, edge.flags.rest, wrong_tree=wrong_tree, **flags)
+    return ran(edge, project, wished, timings)
+
+
+def ran(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
+    """Run it, tell what came of it, and return the exit code."""
+    from envctl import testing
+    from envctl.render import prefixed
+    from envctl.testing.timings import Timings
+
+    output = edge.output
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"--timings: there is no folder {file.absolute().parent}")
+    timings = Timings(output.live)
+    voice = testing.Voice(output.say, output.detail, prefixed(output, wished.processes), own_stdout=not output.json)
+    try:
+        live = testing.run(project, wished, wait=edge.flags.wait, voice=voice, timings=timings)
+    except EnvctlError as error:
+        if not isinstance(error, UsageError) and not timings.began("tests"):
+            error.exit_code = testing.NOT_BEGUN
+        raise
+    finally:
+        output.live("")
+        if file is not None:
+            file.write_text(json.dumps(timings.as_json(), indent=1) + "\n")
+    return _told(edge, live, timings)
+
+
+def _told(edge: Edge, live: Live, timings: Timings) -> int:
+    """The one line at the end, what should be known beside it, and the exit code."""
+    code = live.code
+    if live.warning:
+        edge.output.insist(f"warning: {live.warning}")
+    if live.warning and live.wish.strict and not code:
+        edge.output.insist("error: so this run counts as failed, for `strict` is set")
+        code = 1
+    for line in kept(live):
+        edge.output.insist(line)
+    edge.output.say(summary(live, timings))
+    if edge.output.json:
+        edge.output.result(edge.command, data(live, timings), exit_code=code)
+    return code
+
+
+def summary(live: Live, timings: Timings) -> str:
+    """What the run cost beside its tests."""
+    parts = []
+    count = len(live.sandboxes.workers)
+    if live.sandboxes.made_from:
+        parts.append(f"{count} clone{'s' * (count > 1)}")
+    parts += [f"template {one.template.digest[:4]}… {one.how}" for one in live.sandboxes.made_from.values()]
+    made = f" ({', '.join(parts)})" if parts else ""
+    seconds = timings.seconds
+    return (
+        f"sandbox {seconds('servers', 'template', 'clones'):.2f} s{made} · "
+        f"{'tests' if live.wish.plugin else 'command'} {seconds('tests'):.2f} s · clean-up {seconds('clean-up'):.2f} s"
+    )
+
+
+def kept(live: Live) -> list[str]:
+    """How to look into what a failed run left."""
+    idle = live.project.config.idle
+    until = "the next run" + (f", or {Duration(idle)} after the servers' last use" if live.throw_away else "")
+    found = [f"kept until {until}: {one.kind} {one.name}" for one in live.kept if one.kind != "role"]
+    for worker in live.attendant.unwell(live.code) if live.kept else ():
+        values = live.sandboxes.of(worker).access.get("postgres")
+        if values is not None:
+            found.append(f"  psql {values.values['url']}")
+    return found
+
+
+def data(live: Live, timings: Timings) -> dict[str, Any]:
+    """The run as data."""
+    return {
+        "project": live.project.config.project,
+        "namespace": live.project.names.sandbox,
+        "environment": live.project.environment,
+        "suite": live.wish.suite,
+        "code": live.code,
+        "workers": [one for one in live.sandboxes.workers if one],
+        "templates": {name: made(one) for name, one in live.sandboxes.made_from.items()},
+        "warning": live.warning,
+        "kept": [{"service": one.service, "kind": one.kind, "name": one.name} for one in live.kept],
+        "timings": timings.as_json(),
+    }
+
+
+def made(ready: Ready) -> dict[str, Any]:
+    """A template, and what was done for it."""
+    return {"digest": ready.template.digest, "how": ready.how, "ran": list(ready.ran)}
