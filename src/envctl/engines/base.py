@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from envctl.model import Running, ServerSet, Sighting, Talk
+from envctl.model import Resource, Running, ServerSet, Sighting, Talk
 
 Record = Callable[[Running], None]
 """Writes the set's record. Called before anything is started, so that no server is ever unknown."""
@@ -43,6 +43,18 @@ class Engine(Protocol):
 
     def logs(self, running: Running, service: str, *, follow: bool) -> Iterator[str]:
         """The server's log lines, oldest first."""
+        ...
+
+    def leftovers(self, project: str) -> tuple[Resource, ...]:
+        """All that this engine has on this machine for a project, in use or not, with who it belongs to.
+
+        The owner's namespace is `*` where all share it; its notes say `state` (running, stopped, gone) and `home`. What
+        looks like ours and bears no mark of ours has no owner.
+        """
+        ...
+
+    def discard(self, resource: Resource) -> None:
+        """Remove one of its leftovers for good. Refuses what lacks our mark, has changed or is in use; twice is once."""
         ...
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:

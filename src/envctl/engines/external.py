@@ -10,7 +10,7 @@ from pathlib import Path
 
 from envctl.engines.base import Record
 from envctl.errors import ConfigError, EnvctlError, UnavailableError
-from envctl.model import Address, Need, Running, Server, ServerSet, Sighting, Talk
+from envctl.model import Address, Need, Resource, Running, Server, ServerSet, Sighting, Talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ class External:
         """None: whoever runs the server has its log."""
         place = _place(running.servers[service].address) if service in running.servers else "another machine"
         yield f"{service} is external ({place}): its log is where it runs"
+
+    def leftovers(self, project: str) -> tuple[Resource, ...]:
+        """None: nothing of them is ours."""
+        return ()
+
+    def discard(self, resource: Resource) -> None:
+        """Nothing of them is ours to remove."""
+        raise EnvctlError(
+            f"the {resource.kind} {resource.name!r} was left alone", cause="the servers are external", code="not_ours"
+        )
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
         """A server that this checkout expects somewhere else."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,11 @@ from typing import Any, Literal, Protocol
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, ServerKind, Talk
+from envctl.services.likeness import Like
+from envctl.services.quarantine import unmoved
+
+Outcome = tuple[Resource, EnvctlError | None]
+"""One resource that was to go, and why it did not."""
 
 
 class Service(ServerKind, Protocol):
@@ -59,10 +64,30 @@ class Service(ServerKind, Protocol):
         """
         ...
 
-    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
-        """Everything envctl made there for this project, each with its owner record.
+    def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
+        """`drop` for each, and what came of it, over as few connections as can be.
 
-        With a `lease` only what that run made, told as quickly as can be: without sizes, say.
+        One is asked for, looked at and dropped before the next is asked for: `resources` may check before it gives it.
+        """
+        ...
+
+    def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
+        """Put it where nobody can enter it, with all its data, until `restore` or `drop`; as it is called from now on.
+
+        Its record's notes are then these, with kind="quarantine" and was=NAME. Refused like `drop`. Whatever kills it:
+        the resource is in quarantine or is not, and asking again is right.
+        """
+        ...
+
+    def restore(self, address: Address, resource: Resource) -> Resource:
+        """Give it back as it was: name, data, login and notes. Refused whole where its name is somebody's by now."""
+        ...
+
+    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
+        """Everything envctl made there for this project, each with its owner record; what is in quarantine too.
+
+        With a `lease` only what that run made, told as quickly as can be: without sizes, say. With `like` also what
+        bears such a name and no record that can be read: its owner is None.
         """
         ...
 
@@ -168,6 +193,17 @@ class Templates(Protocol):
         ...
 
 
+def one_by_one(drop: Callable[[Resource], None], resources: Iterable[Resource]) -> Iterator[Outcome]:
+    """Drop each when it is asked for, and tell what came of it."""
+    for resource in resources:
+        try:
+            drop(resource)
+        except EnvctlError as error:
+            yield resource, error
+        else:
+            yield resource, None
+
+
 def leased(found: list[Resource], lease: str) -> list[Resource]:
     """Those that one run made; all where no run is named."""
     return [one for one in found if one.owner is not None and one.owner.lease == lease] if lease else found
@@ -179,8 +215,18 @@ def owned_by(owner: Owner | None, project: str) -> bool:
 
 
 def same_record(stored: Owner | None, seen: Owner | None) -> bool:
-    """Whether a record read again is the one that the caller saw; notes may have changed since."""
-    return stored is not None and seen is not None and replace(stored, notes={}) == replace(seen, notes={})
+    """Whether a record read again is the one that the caller saw; its notes may have changed since.
+
+    But not from or to quarantine: what is to be done there was decided by what these said.
+    """
+    if stored is None or seen is None or not unmoved(stored, seen):
+        return False
+    return same_but_notes(stored, seen)
+
+
+def same_but_notes(stored: Owner, seen: Owner) -> bool:
+    """Whether both name the same maker and the same making, wherever the resource is."""
+    return replace(stored, notes={}) == replace(seen, notes={})
 
 
 def same_claimant(stored: Owner | None, claimant: Owner) -> bool:

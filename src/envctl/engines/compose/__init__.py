@@ -23,7 +23,7 @@ from envctl.engines.compose import waiting as compose_wait
 from envctl.engines.compose.seen import Seen
 from envctl.engines.compose.waiting import Start
 from envctl.errors import UnavailableError
-from envctl.model import Address, Command, Running, ServerSet, Sighting, Talk
+from envctl.model import Address, Command, Resource, Running, ServerSet, Sighting, Talk
 from envctl.shell import Done
 
 __all__ = ["ENGINE", "project_file"]
@@ -84,6 +84,18 @@ class Compose:
                 f"{service} has no container, so it has no log", hint="envctl dev up", code="container"
             )
         yield from shell.lines(containers.logs(runtime, one.id, follow=follow))
+
+    def leftovers(self, project: str) -> tuple[Resource, ...]:
+        """Everything of the project, marked as its own."""
+        from envctl.engines.compose import leftovers
+
+        return leftovers.of(project)
+
+    def discard(self, resource: Resource) -> None:
+        """Remove one of them."""
+        from envctl.engines.compose import leftovers
+
+        leftovers.discard(resource)
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
         """Running containers against this checkout's compose file."""

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from envctl.engines.base import Record
 from envctl.engines.embedded import daemon
-from envctl.model import Running, Server, ServerSet, Sighting, Talk
+from envctl.model import Resource, Running, Server, ServerSet, Sighting, Talk
 
 if TYPE_CHECKING:
     from envctl.engines.embedded.launch import Book
@@ -80,6 +80,18 @@ class Embedded:
     def logs(self, running: Running, service: str, *, follow: bool) -> Iterator[str]:
         """The lines that the server wrote, and with `follow` those it will write."""
         return _lines(daemon.of(service, running.servers[service]).log, follow)
+
+    def leftovers(self, project: str) -> tuple[Resource, ...]:
+        """Everything of the project, marked as its own."""
+        from envctl.engines.embedded import leftovers
+
+        return leftovers.of(project)
+
+    def discard(self, resource: Resource) -> None:
+        """Remove one of them."""
+        from envctl.engines.embedded import leftovers
+
+        leftovers.discard(resource)
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:
         """Where another version runs than this checkout asks for. A service that is missing is none: it is added."""

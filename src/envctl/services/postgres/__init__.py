@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult
@@ -12,7 +13,8 @@ from urllib.parse import SplitResult
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
-from envctl.services.base import Templates
+from envctl.services.base import Outcome, Templates, one_by_one
+from envctl.services.likeness import Like
 from envctl.settings import setting
 
 PORT = 5432
@@ -207,11 +209,27 @@ class Postgres:
 
         drop.drop(address, resource, sessions=sessions)
 
-    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
+    def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
+        """All over one session that stays open."""
+        return one_by_one(partial(self.drop, address), resources)
+
+    def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
+        """Rename it, close it, record it and lock its login, in one transaction."""
+        from envctl.services.postgres import quarantine
+
+        return quarantine.put(address, resource, notes)
+
+    def restore(self, address: Address, resource: Resource) -> Resource:
+        """All of it back, in one transaction."""
+        from envctl.services.postgres import quarantine
+
+        return quarantine.give_back(address, resource)
+
+    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
         """The project's databases, with their sizes, and its logins; those of one run at once, without."""
         from envctl.services.postgres import records
 
-        return records.everything(address, project, lease)
+        return records.everything(address, project, lease, like)
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Nothing ever is: a database without its record is explained by that of its login."""

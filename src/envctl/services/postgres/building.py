@@ -69,8 +69,8 @@ class Site:
         former, retired = self._former(name), private.retired(self.project, self.digest)
         with self.connection.transaction():
             if former is not None:
-                _rename(self.connection, name, retired)
-            _rename(self.connection, self._draft, name)
+                create.rename(self.connection, name, retired)
+            create.rename(self.connection, self._draft, name)
             create.say(self.connection, "ALTER DATABASE {} ALLOW_CONNECTIONS false IS_TEMPLATE true", name)
             records.write(self.connection, "DATABASE", name, owner)
         if login is not None:
@@ -142,10 +142,3 @@ class Site:
         row = self.connection.execute(_MEASURED, (self._draft,)).fetchone()
         size, settings = row or (0, None)
         return {"bytes": str(size), **({"settings": json.dumps(settings)} if settings else {})}
-
-
-def _rename(connection: Connection, name: str, to: str) -> None:
-    from psycopg import sql
-
-    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    connection.execute(statement.format(sql.Identifier(name), sql.Identifier(to)))

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource
+from envctl.services import quarantine
 from envctl.services.base import owned_by, same_claimant
 from envctl.services.postgres import link, private, records
 from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
@@ -89,6 +90,9 @@ def account(connection: Connection, claim: Claim, powers: Powers, *, superuser: 
             raise taken("role", claim.identity, found.owner)
         kept = found.owner if found and found.owner and found.owner.lease == claim.owner.lease else None
         _login(connection, claim, found, powers, superuser=superuser)
+        if kept is not None and quarantine.inside(kept):  # The namespace is back; its old data stay where they are.
+            kept = quarantine.left(kept)
+            records.write(connection, "ROLE", claim.identity, kept)
         if kept is None:
             records.write(connection, "ROLE", claim.identity, claim.owner)
             link.hold_to_commit(connection, "logins")
@@ -215,6 +219,14 @@ def say(connection: Connection, statement: str, name: str) -> None:
     from psycopg import sql
 
     connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+def rename(connection: Connection, name: str, to: str) -> None:
+    """Give a database another name; the server refuses while anybody is in it."""
+    from psycopg import sql
+
+    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    connection.execute(statement.format(sql.Identifier(name), sql.Identifier(to)))
 
 
 def taken(kind: str, name: str, owner: Owner | None) -> EnvctlError:

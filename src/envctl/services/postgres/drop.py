@@ -31,6 +31,7 @@ _TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname::text = %s::text AND backend_type = 'client backend'
 """
+_AS_LOGIN = "SELECT 1 FROM pg_stat_activity WHERE usename::text = %s::text LIMIT 1"
 _OTHERS = """
     SELECT 1 FROM pg_auth_members JOIN pg_roles m ON m.oid = member WHERE roleid = %s AND m.rolname <> current_user
 """
@@ -113,6 +114,25 @@ def _staying(connection: Connection, name: str) -> str:
     return busy
 
 
+def refuse_sessions(connection: Connection, name: str, login: str) -> None:
+    """Refuse while somebody is in that database, or in any as that login."""
+    if busy := _staying(connection, name) if name else "":
+        raise _in_use(name, busy)
+    if login and connection.execute(_AS_LOGIN, (login,)).fetchone():
+        raise _in_use(name or login, f"somebody is logged in as {login}")
+
+
+@contextmanager
+def busy_is_refused(connection: Connection, name: str) -> Iterator[None]:
+    """The server's own refusal, for whoever came after our look."""
+    from psycopg import errors
+
+    try:
+        yield
+    except errors.ObjectInUse as error:
+        raise _in_use(name, error.diag.message_detail or str(error)) from error
+
+
 def end_sessions(connection: Connection, name: str) -> None:
     """Let nobody in any more and end who is there; a crash after this is repaired by the next create."""
     from psycopg import sql
@@ -137,7 +157,7 @@ def _drop_login(connection: Connection, resource: Resource, login: str, *, last:
                 _drop_role(connection, resource, login, last=last)
         except errors.DependentObjectsStillExist as error:
             if not last:
-                raise _needed(login, error.diag.message_detail or str(error)) from error
+                raise needed(login, error.diag.message_detail or str(error)) from error
 
 
 def _drop_role(connection: Connection, resource: Resource, login: str, *, last: bool) -> None:
@@ -152,7 +172,7 @@ def _drop_role(connection: Connection, resource: Resource, login: str, *, last: 
     if rows and last:
         return
     if rows:
-        raise _needed(login, "databases: " + ", ".join(row[0] for row in rows))
+        raise needed(login, "databases: " + ", ".join(row[0] for row in rows))
     connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(login)))
     _drop_empty_group(connection, records.group_name(owner.project), owner.project)
 
@@ -174,14 +194,14 @@ def _drop_empty_group(connection: Connection, name: str, project: str) -> None:
 
 def _in_use(name: str, busy: str) -> EnvctlError:
     return UnavailableError(
-        f"the database {name!r} is in use and was not dropped",
+        f"the database {name!r} is in use and was left alone",
         cause=busy,
         hint="end these programs and try again",
         code="in_use",
     )
 
 
-def _needed(login: str, what: str) -> EnvctlError:
+def needed(login: str, what: str) -> EnvctlError:
     return EnvctlError(
         f"the role {login!r} still owns something and was not dropped",
         cause=what,

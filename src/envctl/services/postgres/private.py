@@ -1,4 +1,7 @@
-"""The private names: templates, their drafts, and what is made of them ahead. None of them parses as a namespace's."""
+"""The private names: templates, their drafts, what is made of them ahead, and what is in quarantine.
+
+None of them parses as a namespace's.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import re
 from dataclasses import replace
 from typing import Literal
 
+from envctl.digests import hexdigest
 from envctl.model import Owner
 
-Kind = Literal["template", "draft", "pool", "retired"]
-KINDS: dict[str, Kind] = {"t": "template", "b": "draft", "p": "pool", "x": "retired"}
+Kind = Literal["template", "draft", "pool", "retired", "quarantine"]
+KINDS: dict[str, Kind] = {"t": "template", "b": "draft", "p": "pool", "x": "retired", "q": "quarantine"}
 SEALED = frozenset({"template", "private"})
 """What the record of a sealed database says that it is: for all runs of the project, or for one alone."""
 DIGITS = 12
@@ -18,7 +22,7 @@ DIGITS = 12
 EVERYBODY = "*"
 """The namespace in the record of what belongs to all of a project's."""
 
-_NAME = re.compile(rf"(?P<project>.+)__(?P<kind>[tbpx])_(?P<digest>[0-9a-f]{{{DIGITS}}})(?:_[0-9a-f]{{8}})?")
+_NAME = re.compile(rf"(?P<project>.+)__(?P<kind>[tbpxq])_(?P<digest>[0-9a-f]{{{DIGITS}}})(?:_[0-9a-f]{{8}})?")
 
 
 def template(project: str, digest: str) -> str:
@@ -39,6 +43,11 @@ def pool(project: str, digest: str) -> str:
 def retired(project: str, digest: str) -> str:
     """What a template is called that another one took the place of."""
     return f"{_name(project, 'x', digest)}_{os.urandom(4).hex()}"
+
+
+def aside(project: str, what: str) -> str:
+    """What a database is called in quarantine; `what` tells it from every other one."""
+    return _name(project, "q", hexdigest(what.encode()))
 
 
 def prefix(project: str, kind: str) -> str:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from envctl import owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
+from envctl.services import likeness
 from envctl.services.base import leased, not_ours, owned_by, same_record
+from envctl.services.likeness import Like
 from envctl.services.postgres import link, private, sessions
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ _DATABASES = """
            d.datconnlimit, shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, 'pg_authid')
       FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
 """
-_ROLES = "SELECT oid, rolname, rolsuper, shobj_description(oid, 'pg_authid') FROM pg_roles"
+_ROLES = "SELECT oid, rolname, rolsuper, shobj_description(oid, 'pg_authid'), rolcanlogin FROM pg_roles"
 _SIZES = """
     SELECT oid, CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END
       FROM pg_database WHERE oid = ANY(%s)
@@ -86,6 +88,7 @@ class Role:
     name: str
     superuser: bool
     comment: str | None
+    opened: bool
 
     @property
     def owner(self) -> Owner | None:
@@ -116,11 +119,18 @@ def role(connection: Connection, name: str) -> Role | None:
     return Role(*row) if row else None
 
 
-def everything(address: Address, project: str, lease: str = "") -> list[Resource]:
+def everything(address: Address, project: str, lease: str = "", like: Like | None = None) -> list[Resource]:
     """The databases and logins of a project, by name. Unreadable records that name it come without an owner."""
+
+    def ours(kind: likeness.Kind, one: Database | Role) -> bool:
+        if _of(project, one.owner, one.comment):
+            return True
+        named = like is not None and (like(kind, one.name) or private.kind(one.name, project) is not None)
+        return named and one.owner is None
+
     with sessions.reused(address) as connection:
         databases = [Database(*row) for row in connection.execute(_DATABASES).fetchall()]
-        mine = [one for one in databases if _of(project, one.owner, one.comment) or _begun(project, one)]
+        mine = [one for one in databases if ours("database", one) or _begun(project, one)]
         roles = [Role(*row) for row in connection.execute(_ROLES).fetchall()]
         asked = [] if lease else [one.oid for one in mine]
         sizes = dict(connection.execute(_SIZES, (asked,)).fetchall()) if asked else {}
@@ -128,7 +138,7 @@ def everything(address: Address, project: str, lease: str = "") -> list[Resource
     found += [
         Resource(SERVICE, "role", one.name, one.owner)
         for one in roles
-        if _of(project, one.owner, one.comment) and one.name != group_name(project)
+        if ours("login", one) and one.name != group_name(project)
     ]
     return sorted(leased(found, lease), key=lambda one: (one.kind, one.name))
 
@@ -157,6 +167,22 @@ def written(kind: Kind, name: str, owner: Owner) -> Composed:
 
     text = sql.Literal(owners.to_text(owner))
     return sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), sql.Identifier(name), text)
+
+
+def comment(connection: Connection, kind: Kind, name: str, text: str | None, owner: Owner) -> None:
+    """Store the comment that stood where the record would, none if it is empty; the record where it is None."""
+    from psycopg import sql
+
+    if text is None:
+        write(connection, kind, name, owner)
+        return
+    value = sql.Literal(text) if text else sql.SQL("NULL")
+    connection.execute(sql.SQL("COMMENT ON {} {} IS {}").format(sql.SQL(kind), sql.Identifier(name), value))
+
+
+def vanished(resource: Resource) -> EnvctlError:
+    """Somebody else was quicker, and removed it."""
+    return EnvctlError(f"the {resource.kind} {resource.name!r} is gone", hint="somebody removed it", code="gone")
 
 
 def mine(resource: Resource, found: Owner | None) -> Owner:

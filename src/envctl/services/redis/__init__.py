@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,8 @@ from envctl.digests import hexdigest
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
-from envctl.services.base import leased, not_ours, same_claimant, same_record
+from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_claimant, same_record
+from envctl.services.likeness import Like
 from envctl.services.redis import wire
 from envctl.settings import setting
 
@@ -146,7 +148,19 @@ class Redis:
                 _unlink(client, entry.prefix)
             registry.release(client, entry)
 
-    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
+    def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
+        """One after the other."""
+        return one_by_one(partial(self.drop, address), resources)
+
+    def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
+        """Not yet."""
+        raise NotImplementedError
+
+    def restore(self, address: Address, resource: Resource) -> Resource:
+        """Not yet."""
+        raise NotImplementedError
+
+    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
         """Every allotted number of the project, and those whose record cannot be read."""
         from envctl.services.redis import registry
 

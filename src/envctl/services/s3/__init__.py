@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,8 @@ from envctl.errors import ConfigError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
 from envctl.namespace import bucket_name
-from envctl.services.base import leased, not_ours, same_claimant, same_record
+from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_claimant, same_record
+from envctl.services.likeness import Like
 from envctl.settings import setting
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{3,64}")
@@ -173,7 +175,19 @@ class S3:
                 identities.revoke(address, found.identity)
             buckets.remove(client, resource.name)
 
-    def list(self, address: Address, project: str, *, lease: str = "") -> list[Resource]:
+    def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
+        """One after the other."""
+        return one_by_one(partial(self.drop, address), resources)
+
+    def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
+        """Not yet."""
+        raise NotImplementedError
+
+    def restore(self, address: Address, resource: Resource) -> Resource:
+        """Not yet."""
+        raise NotImplementedError
+
+    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
         """Every bucket with a record of the project's, and those whose record cannot be read."""
         from envctl.services.s3 import buckets
         from envctl.services.s3.wire import connected
