@@ -11,8 +11,8 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "envctl"
 LAYERS = (
     ("cli", "pytest_plugin"),
-    ("dev", "doctor", "starter", "testing"),
-    ("sandbox", "recovery"),
+    ("clean", "dev", "doctor", "starter", "testing"),
+    ("sandbox", "recovery", "inventory"),
     ("templates",),
     ("servers", "runs"),
     ("project",),
@@ -24,7 +24,7 @@ LAYERS = (
     ("config",),
     ("document", "variables"),
     ("bare", "keeper", "containers", "unprivileged", "ports", "toml"),
-    ("census", "output", "render", "shell", "state", "git", "masking", "owners", "libpq"),
+    ("output", "render", "shell", "state", "git", "repository", "masking", "owners", "libpq"),
     ("namespace",),
     ("environments", "settings", "digests"),
     ("model",),

@@ -15,10 +15,10 @@ PLACES = ("refs/heads/", "refs/remotes/")
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
-    """One repository's branches and worktrees at one moment."""
+class Repository:
+    """Its branches and worktrees at one moment."""
 
-    repository: Path
+    common_dir: Path
     branches: frozenset[str]
     """All branches, and those its remotes had when they were last asked, with the remote's name before them."""
     worktrees: frozenset[str]
@@ -37,24 +37,24 @@ class Census:
         return gitdir.name in self.worktrees
 
 
-def take(repository: Path) -> Census:
-    """Count what is there; an error where any of it cannot be read, as silence would read as "all gone"."""
+def read(common_dir: Path) -> Repository:
+    """What is there; an error where any of it cannot be read, as silence would read as "all gone"."""
     try:
-        if not all((repository / one).is_dir() for one in ("objects", "refs")):
+        if not all((common_dir / one).is_dir() for one in ("objects", "refs")):
             raise ValueError("there is no whole repository")
-        worktrees = _worktrees(repository)
-        at_work = {git.branch_of(repository), *map(_branch_of, worktrees)} - {""}
+        worktrees = _worktrees(common_dir)
+        at_work = {git.branch_of(common_dir), *map(_branch_of, worktrees)} - {""}
         # Loose refs before the packed ones: one that is being packed is in both for a moment, never in none.
-        branches = {*_loose(repository), *_packed(repository)}
+        branches = {*_loose(common_dir), *_packed(common_dir)}
     except (OSError, ValueError) as error:
-        raise EnvctlError(f"the repository {repository} cannot be read", cause=str(error), code="git") from error
-    return Census(repository, frozenset(branches), frozenset(one.name for one in worktrees), frozenset(at_work))
+        raise EnvctlError(f"the repository {common_dir} cannot be read", cause=str(error), code="git") from error
+    return Repository(common_dir, frozenset(branches), frozenset(one.name for one in worktrees), frozenset(at_work))
 
 
-def _worktrees(repository: Path) -> list[Path]:
+def _worktrees(common_dir: Path) -> list[Path]:
     """Every linked worktree's own folder; git removes the folder of them all with the last one."""
     try:
-        return sorted((repository / "worktrees").iterdir())
+        return sorted((common_dir / "worktrees").iterdir())
     except FileNotFoundError:
         return []
 
@@ -67,32 +67,32 @@ def _branch_of(gitdir: Path) -> str:
         return ""
 
 
-def _loose(repository: Path) -> set[str]:
+def _loose(common_dir: Path) -> set[str]:
     """The branches with a file of their own, whatever stands in it; a folder that cannot be read is an error."""
-    if (repository / "reftable").is_dir():
-        return _in_reftable(repository)
+    if (common_dir / "reftable").is_dir():
+        return _in_reftable(common_dir)
     found: set[str] = set()
     for place in PLACES:
-        for folder, _, files in os.walk(repository / place, onerror=_unless_missing, followlinks=True):
-            found |= {str((Path(folder) / name).relative_to(repository / place)) for name in files}
+        for folder, _, files in os.walk(common_dir / place, onerror=_unless_missing, followlinks=True):
+            found |= {str((Path(folder) / name).relative_to(common_dir / place)) for name in files}
     return found
 
 
-def _packed(repository: Path) -> set[str]:
+def _packed(common_dir: Path) -> set[str]:
     try:
-        lines = (repository / "packed-refs").read_bytes().decode("utf-8", "surrogateescape").split("\n")
+        lines = (common_dir / "packed-refs").read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except FileNotFoundError:
         return set()
     return _branches(line.partition(" ")[2] for line in lines)
 
 
-def _in_reftable(repository: Path) -> set[str]:
+def _in_reftable(common_dir: Path) -> set[str]:
     """Only the git program reads these."""
     from envctl import shell
     from envctl.model import Command
 
-    words = ("git", f"--git-dir={repository}", "for-each-ref", "--format=%(refname)", *PLACES)
-    env = {"GIT_DIR": str(repository), "GIT_COMMON_DIR": str(repository)}
+    words = ("git", f"--git-dir={common_dir}", "for-each-ref", "--format=%(refname)", *PLACES)
+    env = {"GIT_DIR": str(common_dir), "GIT_COMMON_DIR": str(common_dir)}
     return _branches(shell.run(Command(words, env=env), seconds=20).out.splitlines())
 
 

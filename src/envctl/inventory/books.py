@@ -1,0 +1,130 @@
+"""What the state folder has on record: runs, checkouts, pins and ports. Each is judged like any other thing there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from envctl import held, ports, residue
+from envctl.errors import EnvctlError
+from envctl.inventory.verdicts import CLEAN, Facts, Found, Judged
+from envctl.model import Environment, Finding, Owner, Resource, Unseen
+from envctl.project import Project
+from envctl.runs import folders
+from envctl.runs.folders import Record
+
+PLACE = "state"
+SERVICE = "state"
+KINDS = ("run", "checkout", "pin", "port")
+
+
+def findings(project: Project, seen: Collection[Found], unseen: Collection[Unseen], facts: Facts) -> Iterator[Finding]:
+    """All of them. A checkout is needed for as long as anything is left of it, or may be where nobody could look."""
+    used = {one.resource.owner.namespace for one in seen if one.resource.owner is not None}
+    yield from _runs(project)
+    yield from _checkouts(facts, used, blind=bool(unseen))
+    yield from _pins(project, facts)
+    yield from _ports(project, facts)
+
+
+def _runs(project: Project) -> Iterator[Finding]:
+    for folder in sorted((project.home / "runs").glob("*")):
+        if residue.private(folder):
+            continue
+        try:
+            record: Record | None = folders.read(folder)
+        except EnvctlError:
+            record = None
+        judged = _run(folder, record)
+        yield _finding("run", folder.name, _run_owner(project, record), judged)
+
+
+def _run(folder: Path, record: Record | None) -> Judged:
+    if folders.alive(folder):
+        return "live", f"`{record.command if record else folder.name}` is at work", ""
+    if record is None:
+        return "unexplained", "its record cannot be read", f"rm -r {folder}"
+    if record.kept:
+        why = f"it failed and kept {len(record.kept)} of its things for looking at"
+        return "idle", why, f"{CLEAN} --all --branch {record.namespace}"
+    return "orphan", f"`{record.command}` is dead", CLEAN
+
+
+def _checkouts(facts: Facts, used: Collection[str], *, blind: bool) -> Iterator[Finding]:
+    for name, where in facts.checkouts.items():
+        one = where.workspace
+        owner = _owner(facts.project, name, str(one.path), one.branch)
+        yield _finding("checkout", name, owner, _checkout(name, facts, used, blind=blind))
+
+
+def _checkout(name: str, facts: Facts, used: Collection[str], *, blind: bool) -> Judged:
+    where = facts.checkouts[name]
+    if why := facts.user(name):
+        return "live", why, ""
+    if not (where.gone or where.doubt):
+        return "idle", f"{where.workspace.path} is there", ""
+    if name in used:
+        return "idle", "something of it is left", ""
+    if blind:
+        return "idle", "something of it may be left where nobody could look", ""
+    return "orphan", f"nothing is left of it, and {where.gone or where.doubt}", CLEAN
+
+
+def _pins(project: Project, facts: Facts) -> Iterator[Finding]:
+    """Those of checkouts that are gone; a pin that counts is told with what it pins."""
+    for path in sorted(project.home.glob("*/pins/*")):
+        holder = held.read(path, "pinned")
+        where = facts.checkouts.get(path.name)
+        if where is not None and where.gone and not Path(holder.workspace or ".").exists():
+            owner = _owner(facts.project, path.name, holder.workspace, where.workspace.branch, holder.since)
+            yield _finding("pin", f"{path.parent.parent.name}/{path.name}", owner, ("orphan", where.gone, CLEAN))
+
+
+def _ports(project: Project, facts: Facts) -> Iterator[Finding]:
+    """Bookings of this project's servers and processes."""
+    for key, port in sorted(ports.listing().items()):
+        judged = _of_servers(key, project) if key.startswith(f"{project.home}/") else _of_process(key, facts)
+        if judged is not None:
+            verdict, reason, remedy = judged
+            owner = _owner(facts.project, _namespace(key))
+            yield _finding("port", key, owner, (verdict, f"port {port}: {reason}", remedy))
+
+
+def _of_servers(key: str, project: Project) -> Judged:
+    home = project.home / Path(key).relative_to(project.home).parts[0].partition(":")[0]
+    if home.is_dir():
+        return "idle", f"of the servers in {home.name}", ""
+    return "orphan", f"the servers in {home.name} are no more", CLEAN
+
+
+def _of_process(key: str, facts: Facts) -> Judged | None:
+    if not key.startswith(f"{facts.project}/"):
+        return None
+    name = _namespace(key)
+    if why := facts.user(name):
+        return "live", why, ""
+    if name in facts.checkouts:
+        return "idle", f"of a process of {name}", ""
+    return "orphan", f"no checkout is registered as {name}", CLEAN
+
+
+def _namespace(key: str) -> str:
+    """Whose process a port is booked for: `shop/feature_x/api`, `shop/test/feature_x__s2/api`."""
+    return "" if key.startswith("/") else key.split("/")[-2].partition("__s")[0]
+
+
+def _finding(kind: str, name: str, owner: Owner | None, judged: Judged) -> Finding:
+    return Finding(Resource(SERVICE, kind, name, owner), PLACE, owner.environment if owner else None, *judged)
+
+
+def _run_owner(project: Project, record: Record | None) -> Owner | None:
+    if record is None:
+        return None
+    environment: Environment = "ci" if record.environment == "ci" else "test"
+    return Owner(
+        project.config.project, environment, record.namespace, record.workspace, "", "", record.since, lease=record.id
+    )
+
+
+def _owner(project: str, namespace: str, workspace: str = "", branch: str = "", since: str = "") -> Owner:
+    return Owner(project, "dev", namespace, workspace, branch, "", since)

@@ -1,0 +1,133 @@
+"""The facts that verdicts rest on, gathered once: who lives by the kernel's word, what is there by git's."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from envctl import leases, repository, workspaces
+from envctl.errors import EnvctlError
+from envctl.inventory import clock
+from envctl.inventory.verdicts import Facts, RunState, Whereabouts
+from envctl.project import Project
+from envctl.repository import Repository
+from envctl.residue import private
+from envctl.runs import folders
+from envctl.runs.folders import Record
+from envctl.workspaces import Workspace
+
+
+def gather(project: Project) -> Facts:
+    """What is known now."""
+    runs = [(record, alive) for record, alive in _runs(project.home) if record is not None]
+    return Facts(
+        project=project.config.project,
+        patterns=project.config.names,
+        buckets=project.buckets,
+        host=socket.gethostname(),
+        now=clock.now(),
+        runs={record.id: _state(alive) for record, alive in runs},
+        kept=frozenset((record.id, name) for record, alive in runs if not alive for name in record.kept),
+        checkouts=checkouts(project.config.project),
+        users=users(project.home, [record for record, alive in runs if alive]),
+    )
+
+
+def users(project_home: Path, runs: Iterable[Record]) -> Mapping[str, str]:
+    """Who uses a namespace now. A lease that cannot be read is somebody's: its words stand under ""."""
+    found = {one.namespace: f"its run `{one.command}` is at work" for one in runs}
+    for home in sorted({path.parent for name in ("leases", "pins") for path in project_home.glob(f"*/{name}")}):
+        for holder in leases.holders(home):
+            if holder.kind == "pinned":
+                found[holder.namespace] = f"pinned by `dev up` in {holder.workspace} (`envctl dev down` there)"
+            elif holder.namespace or not holder.command:
+                found[holder.namespace] = f"`{holder.command}` uses it in {holder.workspace}"
+    return found
+
+
+def checkouts(project: str) -> Mapping[str, Whereabouts]:
+    """Every registered checkout, with what its repository says of it; each repository is asked once."""
+    asked = cache(_read)
+    return {one.namespace: _whereabouts(one, asked) for one in _registered(project)}
+
+
+def _registered(project: str) -> list[Workspace]:
+    """Those whose registration can be read; what belongs to another has no checkout, and is left alone."""
+    found = []
+    folder = workspaces.home(project) / "workspaces"
+    for path in sorted(folder.glob("*.json")):
+        try:
+            one = workspaces.find(project, path.stem)
+        except (EnvctlError, KeyError, TypeError):
+            continue
+        found += [one] if one is not None else []
+    return found
+
+
+def _whereabouts(one: Workspace, asked: Callable[[Path], Repository | str]) -> Whereabouts:
+    try:
+        there, rooted = _is_there(one.path), _is_there(one.path / ".git")
+    except OSError as error:
+        return Whereabouts(one, doubt=f"its checkout {one.path} cannot be looked at: {error.strerror}")
+    if not one.repository:
+        why = f"its checkout {one.path} is gone, and its registration names no repository that could prove it"
+        return Whereabouts(one, doubt="" if there else why)
+    found = asked(Path(one.repository))
+    if isinstance(found, str):
+        return Whereabouts(one, doubt="" if there else f"its checkout {one.path} is not there, and {found}")
+    if gone := _gone(one, found, rooted=rooted):
+        return Whereabouts(one, gone=gone)
+    return Whereabouts(one, doubt="" if there else _missing(one))
+
+
+def _gone(one: Workspace, found: Repository, *, rooted: bool) -> str:
+    """The proof, in words. A checkout without a branch has nothing whose end git could tell."""
+    if not one.branch:
+        return ""
+    if one.gitdir and not found.has_worktree(Path(one.gitdir)) and not rooted:
+        return f"git has no worktree {one.path} any more"
+    if one.source == "git" and not found.has_branch(one.branch):
+        return f"git has no branch {one.branch} any more, neither here nor of a remote"
+    return ""
+
+
+def _missing(one: Workspace) -> str:
+    """Why a folder that is not there proves nothing."""
+    if one.gitdir:
+        return f"its checkout {one.path} is not there, but git still lists the worktree (moved? `git worktree prune`)"
+    return f"its checkout {one.path} is not there, which a disk that is not mounted would look like too"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the folder is; an error where that cannot be told."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _read(common_dir: Path) -> Repository | str:
+    try:
+        return repository.read(common_dir)
+    except EnvctlError as error:
+        return f"{error.message} ({error.cause})"
+
+
+def _runs(project_home: Path) -> list[tuple[Record | None, bool]]:
+    """Every published run with its record, if that can be read, and whether it is at work."""
+    found = sorted(one for one in (project_home / "runs").glob("*") if not private(one))
+    return [(_record(one), folders.alive(one)) for one in found]
+
+
+def _record(folder: Path) -> Record | None:
+    try:
+        return folders.read(folder)
+    except EnvctlError:
+        return None
+
+
+def _state(alive: bool) -> RunState:
+    return "live" if alive else "dead"

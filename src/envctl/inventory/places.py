@@ -1,0 +1,99 @@
+"""Where to look: every server set of the project that has a record, as it is. Nothing is started."""
+
+from __future__ import annotations
+
+import ipaddress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envctl import services
+from envctl.errors import EnvctlError
+from envctl.inventory.verdicts import Found, Reach
+from envctl.model import Address, Talk, Unseen
+from envctl.project import Project
+from envctl.recovery.visit import Visit, visited
+from envctl.services import likeness
+
+TOGETHER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One server, and what was seen in it."""
+
+    home: Path
+    service: str
+    address: Address
+    reach: Reach
+    seen: tuple[Found, ...] = ()
+
+
+def homes(project: Project) -> list[Path]:
+    """The state folders of the server sets that have a record; a run's own servers go with their run."""
+    found = (path.parent for path in sorted(project.home.glob("*/servers.json")))
+    return [one for one in found if not one.name.startswith("run-")]
+
+
+def look(project: Project, *, command: str, wait: float, talk: Talk) -> tuple[tuple[Sight, ...], tuple[Unseen, ...]]:
+    """What is in all servers that are up, asked side by side; and what could not be looked at."""
+    unseen: list[Unseen] = []
+    with ExitStack() as stack:
+        open_to: list[Sight] = []
+        for home in homes(project):
+            try:
+                visit = stack.enter_context(visited(home, command=command, wait=wait, talk=talk))
+            except EnvctlError as error:
+                unseen.append(Unseen(home.name, told(error)))
+                continue
+            open_to += sights(visit)
+            unseen += _down(visit)
+        with ThreadPoolExecutor(TOGETHER) as pool:
+            answers = list(pool.map(lambda one: _listed(one, project), open_to))
+    unseen += [one for one in answers if isinstance(one, Unseen)]
+    return tuple(one for one in answers if isinstance(one, Sight)), tuple(unseen)
+
+
+def sights(visit: Visit) -> list[Sight]:
+    """The servers of a set that answer, not yet looked into."""
+    engine = visit.running.engine if visit.running else ""
+    return [Sight(visit.home, name, address, reach(engine, address)) for name, address in visit.servers.items()]
+
+
+def listed(sight: Sight, project: Project) -> tuple[Found, ...]:
+    """What is the project's in that server now."""
+    like = likeness.of(project.config.project, project.config.names, project.buckets)
+    found = services.get(sight.service).list(sight.address, project.config.project, like=like)
+    return tuple(Found(one, sight.home.name, sight.reach) for one in found)
+
+
+def reach(engine: str, address: Address) -> Reach:
+    """Who else may have made things there. What others run may be a tunnel, wherever it listens."""
+    if engine == "embedded":
+        return "ours"
+    return "machine" if engine == "compose" and _is_local(address.host) else "network"
+
+
+def told(error: EnvctlError) -> str:
+    """An error in one line."""
+    return " · ".join(part for part in (error.message, error.cause, error.hint) if part)
+
+
+def _listed(sight: Sight, project: Project) -> Sight | Unseen:
+    try:
+        return replace(sight, seen=listed(sight, project))
+    except EnvctlError as error:
+        return Unseen(f"{sight.home.name} {sight.service}", told(error))
+
+
+def _down(visit: Visit) -> list[Unseen]:
+    why = "it is not up, and its data with it (`envctl dev up` starts it)"
+    return [Unseen(f"{visit.home.name} {name}", why) for name in visit.out_of_reach]
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
