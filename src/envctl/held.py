@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import uuid
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ class Lease:
     def taken(cls, folder: Path, holder: Holder) -> Lease:
         """Locked under a private name first: nobody ever sees a live lease unlocked. Called under the set's lock."""
         _sweep(state.folder(folder))
-        path = folder / uuid.uuid4().hex
+        path = folder / os.urandom(16).hex()
         private = folder / f".{path.name}"
         descriptor = state.claim(private)
         assert descriptor is not None, "nobody else knows this name"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from envctl import state
+from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
 
 FIRST, LAST = 20000, 29999
@@ -78,7 +78,7 @@ def _binds(family: socket.AddressFamily, host: str, port: int) -> bool:
 def _choose(key: str, booked: dict[str, int], preferred: int) -> int:
     others = set(booked.values())
     size = LAST - FIRST + 1
-    guess = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % size
+    guess = int(hexdigest(key.encode())[:16], 16) % size
     candidates = [preferred] if preferred else []
     candidates += [FIRST + (guess + step) % size for step in range(size)]
     for port in candidates:
