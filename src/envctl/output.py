@@ -7,19 +7,20 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from envctl.errors import EnvctlError
 
 if TYPE_CHECKING:
-    from rich.status import Status
+    from rich.status import Status as Spinner
 
     from envctl.render import View
 
 VERSION = 1
 """The version of the JSON document's frame."""
+Status = Literal["ok", "partial", "error"]
 RED, YELLOW, BOLD, PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -31,7 +32,7 @@ class Output:
         self.quiet = quiet
         self.verbose = verbose
         self._lock = threading.RLock()
-        self._live: Status | None = None
+        self._live: Spinner | None = None
         self._answered = False
         self._doing = ""
 
@@ -96,10 +97,22 @@ class Output:
         finally:
             self.say(f"{text} {how} {time.monotonic() - start:.1f} s")
 
-    def result(self, command: str, data: Mapping[str, Any], text: str | View = "", *, exit_code: int = 0) -> None:
-        """The answer: the data under --json, else the text or the view of it."""
+    def result(
+        self,
+        command: str,
+        data: Mapping[str, Any],
+        text: str | View = "",
+        *,
+        exit_code: int = 0,
+        errors: Sequence[EnvctlError] = (),
+    ) -> None:
+        """The answer: the data under --json, else the text or the view of it.
+
+        `partial` is work done that came to something else than all well; with `errors` it is one that failed.
+        """
         if self.json:
-            self._document(command, "partial" if exit_code else "ok", exit_code, data, [])
+            status: Status = "error" if errors else "partial" if exit_code else "ok"
+            self._document(command, status, exit_code, data, [_as_json(one) for one in errors])
         elif isinstance(text, str):
             if text:
                 write(sys.stdout, text.removesuffix("\n"))
@@ -111,14 +124,13 @@ class Output:
         with self._lock:
             write(sys.stderr, explained(error))
         if self.json:
-            told = {"code": error.code, "message": error.message, "cause": error.cause, "hint": error.hint}
-            self._document(command, "error", error.exit_code, {}, [told])
+            self._document(command, "error", error.exit_code, {}, [_as_json(error)])
         return error.exit_code
 
     def _document(
         self,
         command: str,
-        status: Literal["ok", "partial", "error"],
+        status: Status,
         exit_code: int,
         data: Mapping[str, Any],
         errors: list[dict[str, str]],
@@ -148,6 +160,10 @@ class Output:
     def _announced(self, text: str) -> Iterator[None]:
         self.say(f"{text} …")
         yield
+
+
+def _as_json(error: EnvctlError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message, "cause": error.cause, "hint": error.hint}
 
 
 def explained(error: EnvctlError) -> str:

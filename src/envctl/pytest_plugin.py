@@ -147,7 +147,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         return (yield)
     early_config.add_cleanup(run.desk.close)
     if not wanted:
-        run.desk.post(tell="tests", count=0)  # Somebody asks for help: nothing is tested, and that is no fault.
+        run.desk.post(tell="tests", count=0, ran=0)  # Somebody asks for help: nothing is tested, and that is no fault.
     elif run.passport.get("early"):
         with _interruptible():
             os.environ.update(run.told()["variables"])  # We were started before they were there.
@@ -220,7 +220,7 @@ class Controller(Run):
     """The process that was started: it speaks for the run, and passes on to workers what they need."""
 
     said = ""
-    tests = 0
+    tests = ran = 0
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, Any, Any]:
@@ -275,7 +275,9 @@ class Controller(Run):
         self.tests += 1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Whose database might be worth a look."""
+        """Whose database might be worth a look, and how many tests were not skipped."""
+        skipped = report.skipped and not hasattr(report, "wasxfail")
+        self.ran += (report.when == "call" and not skipped) or (report.when == "setup" and report.failed)
         if report.failed:
             node = getattr(report, "node", None)
             worker = self.worker if node is None else node.gateway.id
@@ -283,13 +285,21 @@ class Controller(Run):
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """How many it were; and where nobody else will say it, whether they can be believed."""
-        self.desk.post(tell="tests", count=self.tests)
-        if self.passport.get("bare") and self.tests:
-            doubt = self.desk.ask(ask="doubt")
-            if doubt["warning"]:
-                sys.stderr.write(f"\nwarning: {doubt['warning']}\n")
-            if doubt["warning"] and doubt["strict"] and not session.exitstatus:
+        self.desk.post(tell="tests", count=self.tests, ran=self.ran)
+        if self.passport.get("bare") and self.ran:
+            failed, said = self._believed()
+            if said:
+                sys.stderr.write(f"\n{said}\n")
+            if failed and not session.exitstatus:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _believed(self) -> tuple[bool, str]:
+        """Whether a green run is none, and what must be said of it."""
+        try:
+            doubt = self.desk.ask(ask="doubt")
+        except pytest.UsageError as error:  # A server has died, say: pytest's own exit code stands nevertheless.
+            return True, f"error: {str(error)[len(REFUSED) :]}"
+        return doubt["strict"] and bool(doubt["warning"]), doubt["warning"] and f"warning: {doubt['warning']}"
 
 
 class Desk:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,10 +89,11 @@ class Busy:
 
 
 @contextmanager
-def busy(envctl: Envctl, folder: Path, words: str) -> Iterator[Busy]:
-    place, meeting = till(folder / "till", config=FAST.replace("pytest -q", f"pytest -q {words}"), tests=TESTS), folder
+def busy(envctl: Envctl, folder: Path, words: str, *start: str, tests: str = TESTS, **files: str) -> Iterator[Busy]:
+    config = FAST.replace("pytest -q", f"pytest -q {words}")
+    place, meeting = till(folder / "till", config=config, tests=tests, **files), folder
     process = subprocess.Popen(
-        [BIN / "envctl", "test"],
+        start or [BIN / "envctl", "test"],
         cwd=place,
         env={**envctl.environment, **PLAIN, "MEETING": str(meeting)},
         stdin=subprocess.DEVNULL,
@@ -172,7 +175,23 @@ def test_a_server_that_dies_under_a_run_leaves_nothing_once_it_is_given_up(envct
         green(run)
 
 
+@pytest.mark.parametrize(
+    "start", [(), (sys.executable, "-m", "pytest", "-q", "-p", "envctl")], ids=["envctl test", "pytest"]
+)
+def test_tests_that_pass_without_their_server_are_not_green(
+    envctl: Envctl, tmp_path: Path, start: tuple[str, ...]
+) -> None:
+    tests = TESTS.partition("        with psycopg")[0]
+    with busy(envctl, tmp_path, "", *start, tests=tests, **{"pytest.ini": "[pytest]\nenvctl = true\n"}) as run:
+        run.server.kill()
+        code, said = run.ended()
+        assert (code, "1 passed" in said) == (1 if start else 4, True), said
+        assert re.search(r"error: postgres at \S+ did not answer", said), said
+        green(run)
+
+
 def killed_server(run: Busy) -> None:
     run.server.kill()
     code, said = run.ended()
-    assert (code, "did not answer" in said) == (4, True), said
+    assert (code, "1 failed" in said) == (1, True), said
+    assert re.search(r"error: postgres at \S+ did not answer", said), said

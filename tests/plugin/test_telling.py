@@ -29,10 +29,33 @@ def test_of_the_first_the_failed_and_the_number(
     desk.pytest(*words, python=python, code=1)
     assert len(desk.asked("started")) == 1
     assert [one["count"] for one in desk.asked("tests")] == [5]
+    assert [one["ran"] for one in desk.asked("tests")] == [4]
     failed = [(one["worker"], one["test"]) for one in desk.asked("failed")]
     assert failed == [(worker, "test_all.py::test_bad"), (worker, "test_all.py::test_broken")]
     kinds = [one.get("ask") or one.get("tell") for one in desk.book]
     assert kinds.index("workers") < kinds.index("started") < kinds.index("failed") < kinds.index("tests")
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "1")])
+def test_of_tests_that_skip_wherever_they_do_that_they_did_not_run(
+    desk: Desk, project: Project, words: tuple[str, ...]
+) -> None:
+    project.write(
+        test_none="""
+        import pytest
+
+        @pytest.fixture
+        def missing(): pytest.skip("not here")
+        def test_fixture(missing): pass
+        def test_inside(): pytest.skip("not now")
+        @pytest.mark.skipif(True, reason="never")
+        def test_mark(): pass
+        @pytest.mark.xfail(run=False)
+        def test_known(): pass
+        """
+    )
+    desk.pytest(*words)
+    assert [(one["count"], one["ran"]) for one in desk.asked("tests")] == [(4, 0)]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

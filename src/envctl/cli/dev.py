@@ -62,14 +62,14 @@ def run(
 
     Example: envctl dev run api · envctl dev run -- python manage.py shell
     """
-    from envctl import dev
+    from envctl.dev import programs
     from envctl.render import prefixed
 
     project, chosen = _opened(edge)
-    with dev.sandboxed(project, chosen, wait=edge.flags.wait, talk=edge.output.say) as ready:
+    with programs.sandboxed(project, chosen, wait=edge.flags.wait, talk=edge.output.say) as ready:
         if edge.flags.rest and not names:
-            return dev.run_command(ready, edge.flags.rest)
-        return dev.run_processes(
+            return programs.run_command(ready, edge.flags.rest)
+        return programs.run_processes(
             ready, names or (), edge.flags.rest, write=prefixed(edge.output, names or ()), talk=edge.output.say
         )
 
@@ -111,11 +111,12 @@ def logs(
 def psql(edge: Edge) -> int:
     """Open psql on this checkout's database; arguments for psql after `--`. Example: envctl dev psql -- -c '\\dt'"""
     from envctl import dev
+    from envctl.dev import psql as client
     from envctl.processes import run_foreground
 
     project, chosen = _opened(edge, quiet=True)
     ready = dev.current(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
-    return run_foreground(dev.psql(ready, edge.flags.rest))
+    return run_foreground(client.command(ready, edge.flags.rest))
 
 
 def reset(edge: Edge, yes: Yes = False) -> None:

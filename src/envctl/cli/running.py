@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.cli.edge import Edge
-from envctl.document import Duration
 from envctl.errors import EnvctlError, UsageError
+from envctl.output import explained
 
 if TYPE_CHECKING:
     from envctl.model import Environment
@@ -41,6 +41,7 @@ def ran(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
     """Run it, tell what came of it, and return the exit code."""
     from envctl import testing
     from envctl.render import prefixed
+    from envctl.testing.command import NOT_BEGUN
     from envctl.testing.timings import Timings
 
     output = edge.output
@@ -52,7 +53,7 @@ def ran(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
         live = testing.run(project, wished, wait=edge.flags.wait, voice=voice, timings=timings)
     except EnvctlError as error:
         if not isinstance(error, UsageError) and not timings.began("tests"):
-            error.exit_code = testing.NOT_BEGUN
+            error.exit_code = NOT_BEGUN
         raise
     finally:
         output.live("")
@@ -63,17 +64,19 @@ def ran(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
 
 def _told(edge: Edge, live: Live, timings: Timings) -> int:
     """The one line at the end, what should be known beside it, and the exit code."""
-    code = live.code
-    if live.warning:
+    from envctl.testing import kept
+
+    code = live.exit_code
+    if live.warning and all(one.message != live.warning for one in live.faults):
         edge.output.insist(f"warning: {live.warning}")
-    if live.warning and live.wish.strict and not code:
-        edge.output.insist("error: so this run counts as failed, for `strict` is set")
-        code = 1
-    for line in kept(live):
+    for fault in live.faults:
+        if fault.code != "wrong_tree":  # pytest itself has shown that one.
+            edge.output.insist(explained(fault))
+    for line in kept.lines(live):
         edge.output.insist(line)
     edge.output.say(summary(live, timings))
     if edge.output.json:
-        edge.output.result(edge.command, data(live, timings), exit_code=code)
+        edge.output.result(edge.command, data(live, timings), exit_code=code, errors=live.faults)
     return code
 
 
@@ -92,20 +95,10 @@ def summary(live: Live, timings: Timings) -> str:
     )
 
 
-def kept(live: Live) -> list[str]:
-    """How to look into what a failed run left."""
-    idle = live.project.config.idle
-    until = "the next run" + (f", or {Duration(idle)} after the servers' last use" if live.throw_away else "")
-    found = [f"kept until {until}: {one.kind} {one.name}" for one in live.kept if one.kind != "role"]
-    for worker in live.attendant.unwell(live.code) if live.kept else ():
-        values = live.sandboxes.of(worker).access.get("postgres")
-        if values is not None:
-            found.append(f"  psql {values.values['url']}")
-    return found
-
-
 def data(live: Live, timings: Timings) -> dict[str, Any]:
     """The run as data."""
+    from envctl.testing import kept
+
     return {
         "project": live.project.config.project,
         "namespace": live.project.names.sandbox,
@@ -115,7 +108,10 @@ def data(live: Live, timings: Timings) -> dict[str, Any]:
         "workers": [one for one in live.sandboxes.workers if one],
         "templates": {name: made(one) for name, one in live.sandboxes.made_from.items()},
         "warning": live.warning,
-        "kept": [{"service": one.service, "kind": one.kind, "name": one.name} for one in live.kept],
+        "kept": [
+            {"service": one.resource.service, "kind": one.resource.kind, "name": one.resource.name, "url": one.url}
+            for one in kept.kept(live)
+        ],
         "timings": timings.as_json(),
     }
 

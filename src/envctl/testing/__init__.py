@@ -4,36 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from envctl import dev, leases, ports, recovery, runs, sandbox, servers, services, shell, templates
+from envctl import leases, ports, recovery, runs, sandbox, servers, templates
 from envctl.errors import EnvctlError
-from envctl.keeper.keeping import Kept
-from envctl.libpq import REDIRECTING
-from envctl.model import Command, Resource, Running, Talk
-from envctl.processes import Hurried, Write, foreground, run_foreground
+from envctl.model import Resource, Running, Talk
+from envctl.processes import Hurried, Write, foreground
 from envctl.project import Project
 from envctl.runs import Run
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
 from envctl.templates import Ready
-from envctl.testing import desk, evidence, foresight, interruption, passport, upkeep
+from envctl.testing import belief, command, desk, foresight, interruption, upkeep
 from envctl.testing.admittance import Admittance
 from envctl.testing.attendant import Attendant
 from envctl.testing.sandboxes import Sandboxes
 from envctl.testing.timings import Timings
 from envctl.testing.wish import Wish, narrowed
 
-NOT_BEGUN = 125
-"""The exit code of a run whose command never had its sandbox."""
-UNHEARD = (
-    "pytest ran without envctl's plugin, so no worker knew what is its own, and the run counts as failed. "
-    "Is the plugin switched off (-p no:…), or the environment emptied on the way?"
-)
-HELP = {"--version", "-V", "-VV", "--help", "-h"}
-"""With these pytest may end before it has loaded anything."""
 TURNS = 30
 """A turn is waited for so many times as long as a lock: it comes when somebody's tests are over."""
 
@@ -67,9 +57,17 @@ class Live:
     early: bool = False
     """Whether pytest starts while its sandbox is being made, and asks for it when it needs it."""
     code: int = 0
+    """The command's own."""
     warning: str = ""
     """Why a green run should not be believed."""
+    faults: list[EnvctlError] = field(default_factory=list)
+    """Why it counts as failed, whatever its command's exit code."""
     kept: tuple[Resource, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The command's own, but never green where something is at fault."""
+        return self.code or next((one.exit_code for one in self.faults), 0)
 
     @property
     def throw_away(self) -> bool:
@@ -88,20 +86,24 @@ class Live:
 
 def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Timings) -> Live:
     """Run one command in a sandbox of its own, and leave nothing of it."""
-    with (
-        foreground(output=None if voice.own_stdout else 2) as keeper,
-        interruption.heeded(),
-        opened(project, wish, timings, wait=wait, voice=voice) as live,
-        timings.phase("tests"),
-    ):
-        live.code = _command(live, keeper, voice)
-        if live.early:
-            _surely_made(live)
-        if wish.plugin and live.code in (0, 1):
-            live.warning = doubt(live)
-        if wish.is_pytest and not attended(live):
-            live.code = live.code or 1
-    return live
+    ended: list[Live] = []
+    try:
+        with (
+            foreground(output=None if voice.own_stdout else 2) as keeper,
+            interruption.heeded(),
+            opened(project, wish, timings, wait=wait, voice=voice) as live,
+            timings.phase("tests"),
+        ):
+            live.code = command.run(live, keeper, voice)
+            if live.early:
+                _surely_made(live)
+            ended.append(live)
+            belief.examine(live)
+    except EnvctlError as error:
+        if not ended:
+            raise
+        ended[0].faults.append(error)  # What goes wrong after the command does not hide how that ended.
+    return ended[0]
 
 
 @contextmanager
@@ -119,7 +121,7 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
         stack.enter_context(afterwards(lambda: _clean_up(live)))
         _make(live)
         stack.enter_context(admittance)
-        handlers = {**attendant.handlers(), "doubt": lambda question, caller: _told(live)}
+        handlers = {**attendant.handlers(), "doubt": lambda question, caller: belief.told(live)}
         stack.enter_context(desk.opened(live.socket, handlers, left=attendant.left))
         yield live
 
@@ -210,7 +212,7 @@ def _surely_made(live: Live) -> None:
     try:
         live.sandboxes.of()
     except EnvctlError as error:
-        error.exit_code = NOT_BEGUN
+        error.exit_code = command.NOT_BEGUN
         raise
 
 
@@ -231,7 +233,7 @@ def afterwards(work: Callable[[], None]) -> Iterator[None]:
 def _clean_up(live: Live) -> None:
     """Drop all that the run made, but what is kept to be looked at; servers of its own go as a whole."""
     with interruption.put_off(), live.timings.phase("clean-up"):
-        keep = live.attendant.unwell(live.code) if live.wish.keep_failed else frozenset[str]()
+        keep = live.attendant.unwell(live.exit_code) if live.wish.keep_failed else frozenset[str]()
         if live.wish.isolation == "server":
             live.sandboxes.close()
             return
@@ -247,59 +249,3 @@ def _forget(slot: Run, home: Path, voice: Voice, timings: Timings) -> None:
     with interruption.put_off(), timings.phase("clean-up"):
         if servers.forget(home, talk=voice.talk):
             slot.done()
-
-
-def _command(live: Live, keeper: Kept, voice: Voice) -> int:
-    """Run the command, beside the processes that its suite asks for, and return its exit code."""
-    own = _environment(live)
-    if live.wish.plugin:
-        own |= passport.issued(live.project, live.wish, live.socket, early=live.early)
-    without = tuple(name for name in REDIRECTING if name not in live.project.config.exported(services.get))
-    command = Command(live.wish.argv, env=own, cwd=_place(live), without=without)
-
-    def work() -> int:
-        try:
-            return run_foreground(command, impatient=live.wish.plugin, ahead=keeper, meanwhile=live.prepare)
-        except EnvctlError as error:
-            if error.code == "no_program":
-                error.exit_code = NOT_BEGUN
-            raise
-
-    if not live.wish.processes:
-        return work()
-    beside = dev.processes(live.base, live.wish.processes, voice.talk)
-    return dev.run_beside(beside, work, write=voice.write, talk=voice.talk)
-
-
-def attended(live: Live) -> bool:
-    """Whether the tests came to the desk for their sandbox; where there is nothing to be had, nobody has to."""
-    help_alone = not HELP.isdisjoint(live.wish.words)
-    return live.attendant.asked or help_alone or not live.project.config.services
-
-
-def _told(live: Live) -> dict[str, object]:
-    return {"warning": doubt(live), "strict": live.wish.strict}
-
-
-def doubt(live: Live) -> str:
-    """Why what the tests say should not be believed; empty where they used this run's databases."""
-    if live.wish.is_pytest and not attended(live):
-        return UNHEARD
-    exported = live.project.config.exported(services.get)
-    for name, visits in live.sandboxes.visits().items():
-        found = evidence.verdict(visits, live.timings.tests or 1, exported, service=name)
-        if found:
-            return found
-    return ""
-
-
-def _environment(live: Live) -> dict[str, str]:
-    """The sandbox's variables. PATH is as it was, unless the project has an environment or the program is not on it."""
-    own = {} if live.early else dict(live.base.variables)
-    found = shell.which(live.wish.argv[0]) is not None and not (live.project.root / ".venv").is_dir()
-    return own if found else dev.environment(live.project.root, own)
-
-
-def _place(live: Live) -> Path:
-    """Where the command runs: the configuration's at the project's root, a typed one where it was typed."""
-    return live.project.root if live.wish.command else Path.cwd()

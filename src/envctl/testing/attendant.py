@@ -30,10 +30,13 @@ class Attendant:
         self.failed: set[str] = set()
         self.asked = False
         """Whether any process of the tests has been here."""
+        self.wrong_tree = ""
+        """What was found to be another checkout's."""
         self._lock = threading.Lock()
 
     def handlers(self) -> dict[str, Handler]:
         """What may be asked and told."""
+        trees = tree.handlers(self.sandboxes.project.root)
         known: dict[str, Handler] = {
             "sandbox": self._sandbox,
             "workers": self._workers,
@@ -43,7 +46,8 @@ class Attendant:
             "started": self._started,
             "failed": self._failed,
             "tests": self._tests,
-            **tree.handlers(self.sandboxes.project.root),
+            **trees,
+            "tree": self._tree(trees["tree"]),
         }
         return {name: self._noted(handler) for name, handler in known.items()}
 
@@ -51,6 +55,14 @@ class Attendant:
         def answer(question: Mapping[str, Any], caller: Caller) -> Answer:
             self.asked = True
             return handler(question, caller)
+
+        return answer
+
+    def _tree(self, handler: Handler) -> Handler:
+        def answer(question: Mapping[str, Any], caller: Caller) -> Answer:
+            told = handler(question, caller)
+            self.wrong_tree = self.wrong_tree or told["wrong"]
+            return told
 
         return answer
 
@@ -114,7 +126,9 @@ class Attendant:
         return {}
 
     def _tests(self, question: Mapping[str, Any], caller: Caller) -> Answer:
-        self.timings.tests = int(question["count"])
+        with self._lock:  # Of each pytest that the command starts.
+            self.timings.tests += int(question["count"])
+            self.timings.ran = (self.timings.ran or 0) + int(question["ran"])
         return {}
 
 

@@ -30,6 +30,8 @@ class Timings:
     first_test: float | None = None
     """When the first test was about to run."""
     tests: int = 0
+    ran: int | None = None
+    """How many of them were not skipped; None where nobody told."""
     _theirs: bool = False
     _zero: float = field(default_factory=time.monotonic)
 

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from envctl import leases, ports, sandbox, servers, services, shell, variables, workspaces
+from envctl import leases, sandbox, servers, services, workspaces
 from envctl.errors import UnavailableError, UsageError
-from envctl.migrations.commands import search_path
-from envctl.model import Address, Command, Holder, Resource, Running, Sighting, Talk
-from envctl.processes import Process, Write, run_all, run_foreground
+from envctl.model import Address, Holder, Resource, Running, Sighting, Talk
 from envctl.project import Project
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
-
-LOOK_EVERY = 2.0
-"""Seconds between two looks at the servers under a running command."""
 
 
 def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk) -> Sandbox:
@@ -106,72 +97,6 @@ def down_all(project: Project, *, wait: float, talk: Talk) -> list[str]:
     return stopped
 
 
-@contextmanager
-def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Iterator[Sandbox]:
-    """This checkout's sandbox for the length of one command; a server that dies under it is told."""
-    with (
-        sandbox.opened(project, chosen, command="dev run", wait=wait, talk=talk) as ready,
-        _watched(chosen, ready.running, talk),
-    ):
-        yield ready
-
-
-def run_command(ready: Sandbox, words: Sequence[str]) -> int:
-    """Run one command in the foreground with the sandbox's variables; its exit code is the result."""
-    return run_foreground(Command(tuple(words), env=environment(ready.project.root, ready.variables), cwd=Path.cwd()))
-
-
-def run_processes(ready: Sandbox, names: Sequence[str], words: Sequence[str], *, write: Write, talk: Talk) -> int:
-    """Run the named processes (all where none is named); with a command, once they are ready and until it ends."""
-    chosen = processes(ready, names, talk)
-    if not words:
-        return run_all(chosen, write=write, talk=talk)
-    return run_beside(chosen, lambda: run_command(ready, words), write=write, talk=talk)
-
-
-def run_beside(chosen: Sequence[Process], work: Callable[[], int], *, write: Write, talk: Talk) -> int:
-    """Do the work once the processes are ready, and end them after it; a process that ends first is the result."""
-    stop, all_ready = threading.Event(), threading.Event()
-
-    def beside() -> int:
-        try:
-            return run_all(chosen, write=write, talk=talk, stop=stop, ready=all_ready)
-        finally:
-            all_ready.set()
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(beside)
-        try:
-            all_ready.wait()
-            return running.result() if running.done() else work()
-        finally:
-            stop.set()
-
-
-def processes(ready: Sandbox, names: Sequence[str], talk: Talk) -> list[Process]:
-    """The configured processes of those names, each on this namespace's own port, free at this moment."""
-    configured = ready.project.config.dev.processes
-    for name in names:
-        if name not in configured:
-            known = ", ".join(configured) or "none"
-            raise UsageError(f"no process is called {name}", cause=f"configured under [dev.processes]: {known}")
-    if not configured:
-        raise UsageError(
-            "this project has no processes", hint="add [dev.processes.NAME] to envctl.toml, or give a command after --"
-        )
-    return [_process(ready, name, _port(ready.project, name, talk)) for name in names or configured]
-
-
-def _port(project: Project, name: str, talk: Talk) -> int:
-    if fixed := project.config.dev.processes[name].port:
-        return fixed
-    key = sandbox.process_key(project, name)
-    before, now = ports.lookup(key), ports.take(key)
-    if before != now:
-        talk(f"{name}: port {before} is taken, using {now}")
-    return now
-
-
 def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> Iterator[tuple[str, str]]:
     """The log lines of one server, or of all, each with its server's name."""
     running = leases.record(chosen.set.home)
@@ -185,42 +110,10 @@ def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> It
     return _as_they_come(lines) if follow else ((name, line) for name, one in lines.items() for line in one)
 
 
-def psql(ready: Sandbox, words: Sequence[str]) -> Command:
-    """The command that opens this namespace's database; the password goes by the environment."""
-    if "postgres" not in ready.access:
-        raise UsageError("this project has no postgres service")
-    values = ready.access["postgres"].values
-    login = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "database", "PGUSER": "user", "PGPASSWORD": "password"}
-    env = {name: values[key] for name, key in login.items()}
-    theirs = tuple(name for name in os.environ if name.startswith("PG") and name not in env)
-    return Command((str(_psql_program()), *words), env=env, without=theirs)
-
-
 def users(project: Project) -> list[str]:
     """Who uses any of this project's servers, other than this checkout."""
     found = [one for home, _ in servers.existing(project) for one in leases.holders(home)]
     return sorted({f"{one.namespace} ({one.kind})" for one in found if one.namespace != project.namespace.name})
-
-
-@contextmanager
-def _watched(chosen: Servers, running: Running, talk: Talk) -> Iterator[None]:
-    """Look now and then whether the servers are still there, and say it once when one is not."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(LOOK_EVERY):
-            if not chosen.engine.alive(running):
-                gone = [one.service for one in chosen.engine.look(running) if one.state != "running"]
-                talk(f"{', '.join(gone) or 'a server'} died: `envctl dev up` starts it again with its data")
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
 
 
 def _running(project: Project, chosen: Servers) -> Running:
@@ -251,40 +144,6 @@ def _resources(project: Project, running: Running, names: Iterable[str]) -> Iter
             owner = one.owner
             if owner and owner.namespace == project.namespace.name and owner.environment == project.environment:
                 yield one
-
-
-def _process(ready: Sandbox, name: str, port: int) -> Process:
-    project = ready.project
-    one = project.config.dev.processes[name]
-    values = {**sandbox.values(project, ready.access), "port": str(port)}
-    return Process(
-        name=name,
-        command=variables.fill(one.command, values, what=f"[dev.processes.{name}] command"),
-        cwd=project.root / one.cwd,
-        env={
-            **environment(ready.project.root, ready.variables),
-            **sandbox.export(project, ready.access),
-            **variables.render(one.env, values),
-        },
-        port=port if one.port or one.health or "{port}" in one.command else None,
-        health=one.health,
-    )
-
-
-def environment(root: Path, own: Mapping[str, str]) -> dict[str, str]:
-    """A sandbox's variables, and a PATH on which the project's own virtual environment comes first."""
-    path = own.get("PATH", os.environ.get("PATH", ""))
-    return {**own, "PATH": search_path(root, path)}
-
-
-def _psql_program() -> Path:
-    """This machine's psql, whose lines can be edited, before the wheel's, which has no line editor."""
-    from envctl.services.postgres import program as postgres_program
-
-    found = shell.which("psql") or next((one.folder / "psql" for one in postgres_program.candidates()), None)
-    if found is None:
-        raise UsageError("there is no psql on this machine", hint="envctl's extra `embedded` brings one")
-    return found
 
 
 def _as_they_come(lines: Mapping[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
