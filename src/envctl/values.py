@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, slots: bool = False) -> Any:
-        """As the standard's, for a class that inherits no fields."""
+        """As the standard's, for fields that are all alike: made from places or names, compared and shown."""
 
         def made(cls: type) -> type:
             whole = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
