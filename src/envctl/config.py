@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, get_args
 
 from envctl import environments, namespace, variables
 from envctl.document import (
+    Clean,
     Compose,
     Dev,
     Document,
@@ -57,6 +58,7 @@ class Config:
     compose: Compose
     targets: Mapping[str, Target]
     preview: Preview
+    clean: Clean
     leaks: Leaks
     external: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
@@ -173,7 +175,7 @@ def load(
 
 _AS_WRITTEN = (
     *("engine", "idle", "default_branch", "dev", "test", "compose", "environments"),
-    *("targets", "preview", "leaks"),
+    *("targets", "preview", "clean", "leaks"),
 )
 
 

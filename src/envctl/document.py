@@ -15,24 +15,25 @@ EngineChoice = Literal["auto", "embedded", "compose", "external"]
 
 
 class Duration(float):
-    """Seconds, written as "10m", "90s", "1h30m" or "0"."""
+    """Seconds, written as "10m", "90s", "1h30m", "7d" or "0"."""
 
-    described = 'a duration such as "10m", "90s", "1h30m" or "0"'
-    schema: Mapping[str, Any] = {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?)$"}
+    described = 'a duration such as "10m", "90s", "1h30m", "7d" or "0"'
+    schema: Mapping[str, Any] = {"type": "string", "pattern": "^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$"}
 
     @classmethod
     def parse(cls, value: Any, where: str) -> Duration:
         """Read the written form; a number without a unit is only clear when it is 0."""
-        found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|0", value) if isinstance(value, str) else None
+        found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|0", value) if isinstance(value, str) else None
         if not value or found is None:
             raise ValueError(f"{value!r} is not {cls.described}")
-        hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        return cls(hours * 3600 + minutes * 60 + seconds)
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        return cls(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
     def __str__(self) -> str:
         minutes, seconds = divmod(int(self), 60)
         hours, minutes = divmod(minutes, 60)
-        parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+        days, hours = divmod(hours, 24)
+        parts = ((days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s"))
         return "".join(f"{count}{unit}" for count, unit in parts if count) or "0"
 
 
@@ -172,6 +173,16 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Clean:
+    """`envctl clean`."""
+
+    quarantine: Duration = setting(
+        "How long what a gone branch or worktree had can be restored, before it is dropped.",
+        default=Duration(7 * 86_400),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Leaks:
     """`envctl leaks`."""
 
@@ -224,6 +235,7 @@ class Document:
     compose: Compose = setting("The engine `compose`.", factory=Compose)
     targets: Mapping[str, Target] = setting("The places that the project is deployed to, a table each.", factory=dict)
     preview: Preview = setting("The `preview` environment.", factory=Preview)
+    clean: Clean = setting("`envctl clean`.", factory=Clean)
     leaks: Leaks = setting("`envctl leaks`.", factory=Leaks)
     external: Mapping[str, str] = setting(
         "URLs of servers that somebody else runs, by service; `ENVCTL_POSTGRES_URL` and so on go before them.",

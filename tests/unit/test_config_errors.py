@@ -30,7 +30,7 @@ BAD = {
         ":3: [services.postgres.roles.app] has no key 'memry'",
         "did you mean 'memory'?",
     ),
-    "nothing_near": ('project = "shop"\nzzz = 1', ":2: the configuration has no key 'zzz'", "known here: compose, "),
+    "nothing_near": ('project = "shop"\nzzz = 1', ":2: the configuration has no key 'zzz'", "known here: clean, compose, "),
     "unknown_service": (
         'project = "shop"\n[services.postgre]',
         ":2: [services]: 'postgre' is no service",
