@@ -38,10 +38,12 @@ class Run:
         return json.dumps({"error": why}).encode()
 
     def close(self) -> None:
-        """Wait until all of it is gone; who does not want to wait leaves it to end by itself."""
-        with suppress(KeyboardInterrupt, OSError):
+        """Wait until all of it is gone, and show what is left to say; who does not wait leaves it to end by itself."""
+        with suppress(KeyboardInterrupt, OSError, ValueError):  # It may have been killed in the middle of a word.
             self._line.shutdown(socket.SHUT_WR)
-            self._said.read()
+            for line in self._said:
+                if line.startswith(b"{"):
+                    sys.stderr.write("".join(f"{one}\n" for one in json.loads(line)["said"]))
             self._process.wait()
         self._hang_up()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from checkouts import BIN, Envctl, git
 from leavings import settled
-from till import till, write
+from till import CONFIG, till, write
 
 pytestmark = pytest.mark.embedded
 
@@ -64,4 +65,21 @@ def test_what_was_kept_can_be_opened_where_psql_is_not_on_path(envctl: Envctl, t
     assert asked.stdout.strip() == kept["name"]
     write(place / "tests/test_sales.py", "")
     envctl("test", cwd=place, code=5)
+    settled(envctl, place)
+
+
+def test_a_bare_pytest_says_how_to_open_what_it_kept(envctl: Envctl, tmp_path: Path) -> None:
+    config = CONFIG.replace("[test]", "[test]\nkeep_failed = true")
+    place = till(tmp_path / "till", config=config, **{"pytest.ini": "[pytest]\nenvctl = true\n"})
+    write(place / "tests/test_wrong.py", "def test_wrong(): assert False\n")
+    words = [sys.executable, "-m", "pytest", "-q"]
+    envctl("ns", cwd=place)
+    done = subprocess.run(words, cwd=place, env=envctl.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    line = next(line for line in done.stderr.splitlines() if "psql postgresql://" in line)
+    count = [*shlex.split(line), "-Atc", "SELECT count(*) FROM sales"]
+    assert subprocess.run(count, capture_output=True, text=True, check=True).stdout.strip() == "8"
+    (place / "tests/test_wrong.py").unlink()
+    done = subprocess.run(words, cwd=place, env=envctl.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     settled(envctl, place)

@@ -10,8 +10,9 @@ from typing import Any
 
 from envctl import testing
 from envctl.errors import EnvctlError
+from envctl.output import explained
 from envctl.project import open_project
-from envctl.testing import interruption, passport, wish
+from envctl.testing import interruption, kept, passport, wish
 from envctl.testing.timings import Timings
 
 WAIT = 120.0
@@ -19,6 +20,7 @@ WAIT = 120.0
 
 def main(root: Path) -> None:
     """Open a run for the project at `root`, say where its desk is, and close it when our stdin ends."""
+    opened = False
     try:
         project = open_project(root, "test", os.environ)
         wished = wish.of_suite(project, "", ())
@@ -26,10 +28,12 @@ def main(root: Path) -> None:
         # Opened as for any command but pytest, which is waiting already: it goes on once all is ready.
         with interruption.heeded(), testing.opened(project, wished, Timings(), wait=WAIT, voice=voice) as live:
             _answer({**passport.content(live.project, wished, live.socket), "bare": True})
+            opened = True
             sys.stdin.buffer.read()
+        _answer({"said": kept.lines(live)})
     except EnvctlError as error:
         told = {"message": error.message, "cause": error.cause, "hint": error.hint, "code": error.code}
-        _answer({"error": told})
+        _answer({"said": [explained(error)]} if opened else {"error": told})
         sys.exit(error.exit_code)
 
 
