@@ -129,6 +129,28 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """One thing on a server as a census finds it, whoever made it."""
+
+    kind: str
+    name: str
+    owner: Owner | None = None
+    """Its own record."""
+    login: str = ""
+    """Whose it is, as the server says."""
+    keeper: Owner | None = None
+    """The record of that login."""
+    state: str = ""
+    """What of it may change: a bucket's contents, say."""
+    made: float | None = None
+    """When, by the server's clock, where it can tell."""
+    inner: bool = False
+    """Whether it is envctl's own working, which no record explains yet."""
+    port: int = 0
+    """The client's port, of a session."""
+
+
+@dataclass(frozen=True, slots=True)
 class Capacity:
     """What a server can bear at once, and what it bears now."""
 

@@ -28,12 +28,16 @@ BOOT = "import sys; sys.path.append(sys.argv[2]); from envctl.keeper.process imp
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a keeper reports: started; failed to start; the program ended; who is left and cannot be ended."""
+    """What a keeper reports: started; failed to start; the program ended; who is left and cannot be ended.
 
-    kind: Literal["started", "failed", "ended", "left"]
+    And, to those who want to look at them first: who lives on after the program, until `Kept.end`.
+    """
+
+    kind: Literal["started", "failed", "ended", "left", "remaining"]
     code: int = 0
     pid: int = 0
     detail: str = ""
+    pids: tuple[int, ...] = ()
 
 
 class Kept:
@@ -45,9 +49,9 @@ class Kept:
         self.program = 0
         self._kept = b""
 
-    def run(self, command: Command) -> None:
-        """Have the keeper start the program."""
-        _send(self.control, command, self.shared)
+    def run(self, command: Command, *, looks: bool = False) -> None:
+        """Have the keeper start the program. With `looks` it tells who lives on after it, and waits for `end`."""
+        _send(self.control, command, self.shared, looks)
 
     def pass_on(self, number: int) -> None:
         """Let the program have this signal, unless the terminal gave it already."""
@@ -56,6 +60,10 @@ class Kept:
     def stop(self, number: int) -> None:
         """End the program and all that came of it: this signal, later SIGTERM, later SIGKILL."""
         self._order(order="stop", signal=int(number))
+
+    def end(self) -> None:
+        """End those who lived on after the program."""
+        self._order(order="end")
 
     def kill(self) -> None:
         """End all of it at once."""
@@ -134,12 +142,13 @@ def lost(name: str) -> EnvctlError:
     return EnvctlError(f"the keeper of {name} was killed", hint="see whether anything of it still runs", code="keeper")
 
 
-def _send(control: socket.socket, command: Command, shared: bool) -> None:
+def _send(control: socket.socket, command: Command, shared: bool, looks: bool) -> None:
     what = {
         "argv": command.argv,
         "cwd": str(command.cwd or Path.cwd()),
         "env": shell.environment(command),
         "shared": shared,
+        "looks": looks,
         "adopts": ADOPTS,
         "patience": PATIENCE,
     }
@@ -170,6 +179,8 @@ def _parse(news: Mapping[str, Any]) -> News:
             return News("failed", detail=f"{news['path']}: {news['cause']}")
         case "ended":
             return News("ended", code=int(news["code"]))
+        case "remaining":
+            return News("remaining", pids=tuple(news["pids"]))
         case "left":
             return News("left", detail=", ".join(str(pid) for pid in news["pids"]))
         case _:

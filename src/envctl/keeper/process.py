@@ -97,6 +97,7 @@ class Keeper:
         self.steps: deque[tuple[int, float]] = deque()
         self.deadline: float | None = None
         self.hopeless: float | None = None
+        self.asking = False
         self.program = 0
         self.ended = False
 
@@ -147,6 +148,8 @@ class Keeper:
             case "stop" if not self.steps:
                 self.pass_on(number)
                 self.plan((signal.SIGTERM, self.patience), after=self.patience)
+            case "end":
+                self.plan((signal.SIGTERM, self.patience), after=0)
             case "kill":
                 self.plan(after=0)
             case "gone":
@@ -155,11 +158,16 @@ class Keeper:
 
     def plan(self, *steps: tuple[int, float], after: float) -> None:
         """The steps still to climb, the first of them in so many seconds; the last one is always the hard one."""
+        self.asking = False
         self.steps = deque([*steps, (signal.SIGKILL, 0.2)])
         self.deadline = time.monotonic() + after
 
     def climb(self) -> None:
         """Take the next step with everybody who is left; the last one again and again."""
+        if self.asking:
+            self.deadline = None
+            self.orders.report(news="remaining", pids=[one.pid for one in self.family.members()])
+            return
         number, seconds = self.steps[0]
         if len(self.steps) > 1:
             self.steps.popleft()
@@ -202,6 +210,9 @@ class Keeper:
     def see_to_the_rest(self) -> None:
         if self.steps and self.deadline is not None:
             self.deadline = min(self.deadline, time.monotonic() + GRACE)
+        elif not self.family.gone() and self.what["looks"]:
+            # Who ends by himself is no news; of the others envctl is told, and says when they are to be ended.
+            self.asking, self.deadline = True, time.monotonic() + GRACE
         elif not self.family.gone():
             self.plan((signal.SIGTERM, self.patience), after=0)
 

@@ -19,6 +19,8 @@ from envctl.model import Command, Talk
 from envctl.processes import health, terminal
 from envctl.processes.ensemble import Ensemble, Member
 
+Remaining = Callable[[Sequence[int]], None]
+"""Takes the pids of processes that live on."""
 Write = Callable[[str, str], None]
 """Takes a process's name and a line of its output."""
 
@@ -84,12 +86,14 @@ def run_foreground(
     impatient: bool = False,
     ahead: Kept | None = None,
     meanwhile: Callable[[], None] = lambda: None,
+    remaining: Remaining | None = None,
 ) -> int:
     """Run one program with our terminal (or whatever our stdin and stdout are) and return its exit code.
 
     On a terminal it stays in our process group, so that it can read, stop and continue like any job, and a Ctrl-C
     comes to it once, from the terminal. A signal sent to us alone is passed on. With `impatient` a second Ctrl-C ends
     it at once, and is raised. `ahead` is a keeper that waits already; `meanwhile` is done while the program starts.
+    `remaining` hears of the processes that live on after the program, before they are ended.
     """
     with (
         terminal.restored(),
@@ -97,15 +101,20 @@ def run_foreground(
         nullcontext(ahead) if ahead else foreground() as kept,
         selectors.DefaultSelector() as selector,
     ):
-        kept.run(command)
+        kept.run(command, looks=remaining is not None)
         meanwhile()
         selector.register(heard, selectors.EVENT_READ)
         selector.register(kept.control, selectors.EVENT_READ)
-        return _foreground(command, kept, heard, selector, impatient)
+        return _foreground(command, kept, heard, selector, impatient, remaining)
 
 
 def _foreground(
-    command: Command, kept: Kept, heard: socket.socket, selector: selectors.BaseSelector, impatient: bool
+    command: Command,
+    kept: Kept,
+    heard: socket.socket,
+    selector: selectors.BaseSelector,
+    impatient: bool,
+    remaining: Remaining | None,
 ) -> int:
     code: int | None = None
     interrupts = 0
@@ -127,6 +136,9 @@ def _foreground(
                 raise keeping.explained(command.argv[0], one)
             if one.kind == "ended":
                 code = one.code
+            if one.kind == "remaining" and remaining is not None:
+                remaining(one.pids)
+                kept.end()
 
 
 def _heed(kept: Kept, number: signal.Signals, *, hurried: bool) -> None:

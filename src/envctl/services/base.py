@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, ServerKind, Talk
+from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, Seen, ServerKind, Talk
 from envctl.services.likeness import Like
 from envctl.services.quarantine import unmoved
 
@@ -93,6 +93,10 @@ class Service(ServerKind, Protocol):
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Remove what a killed `create` left that bears no record yet, as its claim's memory tells."""
+        ...
+
+    def census(self, address: Address, *, lease: str) -> tuple[Seen, ...]:
+        """All that is there, whoever made it; of what the run of that lease made, only that it is there."""
         ...
 
     def capacity(self, address: Address) -> Capacity | None:

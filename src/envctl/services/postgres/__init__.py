@@ -12,7 +12,7 @@ from urllib.parse import SplitResult
 
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
-from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
 from envctl.services.base import Outcome, Templates, one_by_one
 from envctl.services.likeness import Like
 from envctl.settings import setting
@@ -233,6 +233,12 @@ class Postgres:
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Nothing ever is: a database without its record is explained by that of its login."""
+
+    def census(self, address: Address, *, lease: str) -> tuple[Seen, ...]:
+        """Its databases, roles and sessions."""
+        from envctl.services.postgres import census
+
+        return census.census(address)
 
     def capacity(self, address: Address) -> Capacity:
         """Its connections and locks, and whose sessions are there now."""

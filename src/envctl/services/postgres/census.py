@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from envctl import owners
 from envctl.model import Address, Owner, Seen
 from envctl.services.postgres import sessions
-from envctl.services.postgres.records import INVALID, UNFINISHED, Database, Role, all_databases, all_roles
+from envctl.services.postgres.records import INVALID, UNFINISHED, Database, beginning_with
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
@@ -19,6 +19,7 @@ _MADE = """
     SELECT datname, extract(epoch FROM (pg_stat_file('base/' || oid || '/PG_VERSION', true)).modification)::float8
       FROM pg_database
 """
+_ROLES = "SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE NOT starts_with(rolname, 'pg_')"
 _MAY_ASK = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
 _SESSIONS = """
     SELECT datname, usename, coalesce(state, ''), extract(epoch FROM backend_start)::float8, coalesce(client_port, 0),
@@ -33,8 +34,10 @@ def census(address: Address) -> tuple[Seen, ...]:
     """The databases, roles and sessions of the server."""
     with sessions.reused(address) as connection:
         made = _made(connection)
-        databases = [_database(one, made.get(one.name)) for one in all_databases(connection) if one.name not in OWN]
-        roles = [_role(one) for one in all_roles(connection) if not one.name.startswith("pg_")]
+        databases = [
+            _database(one, made.get(one.name)) for one in beginning_with(connection, "") if one.name not in OWN
+        ]
+        roles = [Seen("role", name, owners.from_text(record)) for name, record in connection.execute(_ROLES).fetchall()]
         return (*databases, *roles, *_sessions(connection))
 
 
@@ -46,10 +49,6 @@ def _database(found: Database, made: float | None) -> Seen:
     return Seen(
         "database", found.name, told, login=found.login, keeper=keeper, made=made, inner=making and found.begun_by_admin
     )
-
-
-def _role(found: Role) -> Seen:
-    return Seen("role", found.name, found.owner)
 
 
 def _made(connection: Connection) -> dict[str, float]:

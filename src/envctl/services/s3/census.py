@@ -18,8 +18,7 @@ MOST = 1000
 def census(address: Address, lease: str) -> tuple[Seen, ...]:
     """The buckets, and the contents of those that are not this run's own."""
     with connected(address) as client, ThreadPoolExecutor(8) as pool:
-        found = [(one.name, one.creation_date) for one in client.list_buckets()]
-        seen = pool.map(lambda one: tuple(_seen(client, *one, lease)), found)
+        seen = pool.map(lambda one: tuple(_seen(client, one.name, one.creation_date, lease)), client.list_buckets())
         return tuple(one for several in seen for one in several)
 
 
