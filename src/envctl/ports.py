@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,15 @@ def release(prefix: str) -> int:
         for key in gone:
             del booked[key]
         return len(gone)
+
+
+def forget(key: str, *, unless: Callable[[], bool]) -> bool:
+    """Give up one booking, if it is still nobody's; whether it is gone."""
+    with _registry() as booked:
+        if key in booked and unless():
+            return False
+        booked.pop(key, None)
+        return True
 
 
 def listing() -> dict[str, int]:

@@ -42,15 +42,16 @@ class Edge:
     flags: Globals
     output: Output
 
-    def project(self, environment: Environment = "dev") -> Project:
-        """Open the project that the flags, the variables or the current folder name."""
+    def project(self, environment: Environment = "dev", *, sweep: bool = True) -> Project:
+        """Open the project that the flags, the variables or the current folder name; dead runs' leavings are swept."""
         from envctl import recovery
         from envctl.project import open_project
 
         found = open_project(
             self.directory, environment, os.environ, namespace_flag=self.flags.namespace, engine=self.flags.engine
         )
-        recovery.sweep(found)
+        if sweep:
+            recovery.sweep(found)
         if found.namespace.warning:
             self.output.warn(found.namespace.warning)
         return found

@@ -24,7 +24,7 @@ def findings(project: Project, seen: Collection[Found], unseen: Collection[Unsee
     yield from _runs(project)
     yield from _checkouts(facts, used, blind=bool(unseen))
     yield from _pins(project, facts)
-    yield from _ports(project, facts)
+    yield from ports_of(project, facts)
 
 
 def _runs(project: Project) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def _run(folder: Path, record: Record | None) -> Judged:
     if folders.alive(folder):
         return "live", f"`{record.command if record else folder.name}` is at work", ""
     if record is None:
-        return "unexplained", "its record cannot be read", f"rm -r {folder}"
+        return "unexplained", f"its record cannot be read (if no run of yours is at work there: rm -r {folder})", ""
     if record.kept:
         why = f"it failed and kept {len(record.kept)} of its things for looking at"
         return "idle", why, f"{CLEAN} --all --branch {record.namespace}"
@@ -80,7 +80,7 @@ def _pins(project: Project, facts: Facts) -> Iterator[Finding]:
             yield _finding("pin", f"{path.parent.parent.name}/{path.name}", owner, ("orphan", where.gone, CLEAN))
 
 
-def _ports(project: Project, facts: Facts) -> Iterator[Finding]:
+def ports_of(project: Project, facts: Facts) -> Iterator[Finding]:
     """Bookings of this project's servers and processes."""
     for key, port in sorted(ports.listing().items()):
         judged = _of_servers(key, project) if key.startswith(f"{project.home}/") else _of_process(key, facts)

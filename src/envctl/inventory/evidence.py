@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envctl import leases, repository, workspaces
 from envctl.errors import EnvctlError
-from envctl.inventory import clock
+from envctl.inventory import clock, spared
 from envctl.inventory.verdicts import Facts, RunState, Whereabouts
 from envctl.project import Project
 from envctl.repository import Repository
@@ -31,6 +31,7 @@ def gather(project: Project) -> Facts:
         runs={record.id: _state(alive) for record, alive in runs},
         kept=frozenset((record.id, name) for record, alive in runs if not alive for name in record.kept),
         checkouts=checkouts(project.config.project),
+        spared=spared.read(project.home),
         users=users(project.home, [record for record, alive in runs if alive]),
     )
 

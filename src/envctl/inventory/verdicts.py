@@ -60,6 +60,8 @@ class Facts:
     """What dead runs left on purpose, as (run id, name)."""
     checkouts: Mapping[str, Whereabouts] = field(default_factory=dict)
     """Every registered checkout, by its namespace."""
+    spared: Mapping[str, datetime] = field(default_factory=dict)
+    """What a person has restored, by name, and until when it is left alone."""
     users: Mapping[str, str] = field(default_factory=dict)
     """Who uses a namespace now, in words; under "" somebody of whom it cannot be told."""
 
@@ -120,10 +122,9 @@ def _in_quarantine(owner: Owner, facts: Facts) -> Judged:
     because = f" ({why})" if why else ""
     if until is None:
         return "idle", f"in quarantine, and until when cannot be read{because}", by_hand(owner)
-    day = until.astimezone().isoformat(" ", "minutes")[:16]
     if facts.now >= until:
-        return "orphan", f"its quarantine ended on {day}{because}", CLEAN
-    return "idle", f"in quarantine until {day}{because}", by_hand(owner)
+        return "orphan", f"its quarantine ended on {_day(until)}{because}", CLEAN
+    return "idle", f"in quarantine until {_day(until)}{because}", by_hand(owner)
 
 
 def _template(seen: Found, owner: Owner) -> Judged:
@@ -168,11 +169,18 @@ def _persistent(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "unexplained", f"no checkout is registered as {owner.namespace}", by_hand(owner)
     if where.workspace.primary:
         return "idle", "it has the project's bare names, which no evidence releases", by_hand(owner)
+    spared = facts.spared.get(seen.resource.name)
+    if where.gone and spared is not None and facts.now < spared:
+        return "idle", f"restored by hand, and left alone until {_day(spared)}", by_hand(owner)
     if where.gone:
         return "orphan", where.gone, CLEAN
     if where.doubt:
         return "unexplained", where.doubt, by_hand(owner)
     return "idle", f"its checkout {where.workspace.path} is there", by_hand(owner)
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone().isoformat(" ", "minutes")[:16]
 
 
 def _connected(seen: Found) -> str:

@@ -1,0 +1,192 @@
+"""`envctl clean` and `envctl restore`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from envctl.cli.edge import Edge
+from envctl.cli.parser import command
+from envctl.document import Duration
+from envctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from envctl.clean import Action, Outcome, Plan
+    from envctl.clean.aside import Restored
+    from envctl.model import Finding, Resource
+
+DONE = {"drop": "dropped", "quarantine": "quarantined", "expire": "dropped"}
+
+
+def add(app: typer.Typer) -> None:
+    """Register the commands."""
+    command(app, "clean")(clean)
+    command(app, "restore")(restore)
+
+
+def clean(
+    edge: Edge,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its reasons, do nothing.")] = False,
+    branch: Annotated[
+        str, typer.Option("--branch", help="Only what is of this branch or namespace.", metavar="NAME")
+    ] = "",
+    older_than: Annotated[
+        str, typer.Option("--older-than", help='Only what is older, such as "14d".', metavar="AGE")
+    ] = "",
+    templates: Annotated[bool, typer.Option("--templates", help="Templates too, but for those in use.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All of this project on this machine that is not in use, for good.")
+    ] = False,
+    list_quarantine: Annotated[
+        bool, typer.Option("--list-quarantine", help="Show what is in quarantine, and until when.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Remove what is provably nobody's any more; data of gone branches go into quarantine first.
+
+    Example: envctl clean --dry-run · envctl clean --branch feature/auth
+    """
+    from envctl import clean as hygiene
+
+    scope = hygiene.Scope(branch, _seconds(older_than), templates, everything)
+    project = edge.project(sweep=False)
+    plan = hygiene.planned(project, scope, wait=edge.flags.wait, talk=edge.output.say)
+    _tell_unseen(edge, plan)
+    if list_quarantine:
+        return _listed(edge, plan)
+    if dry_run:
+        text = "\n".join([*map(_line, plan.actions), _summary(Counter(one.do for one in plan.actions))])
+        edge.output.result(edge.command, _data(plan), text)
+        return 0
+    if everything and plan.todo:
+        what = f" of {branch}" if branch else ""
+        question = f"Delete {_counted(plan)}{what} in {project.config.project} on this machine, for good?"
+        edge.confirm(question, yes=yes)
+    outcomes = hygiene.apply(project, plan, wait=edge.flags.wait, talk=edge.output.say)
+    return _told(edge, plan, outcomes)
+
+
+def restore(
+    edge: Edge,
+    name: Annotated[str, typer.Argument(help="What is in quarantine, its name from before, its namespace or branch.")],
+) -> int:
+    """Give back what `clean` put into quarantine, as it was. Example: envctl restore feature/auth"""
+    from envctl.clean import aside
+
+    found = aside.restore(edge.project(sweep=False), name, wait=edge.flags.wait, talk=edge.output.say)
+    code = 1 if any(one.error for one in found) else 0
+    data = {"restored": [{**_thing(one.resource, one.place), "error": one.error} for one in found]}
+    edge.output.result(edge.command, data, "\n".join(map(_restored, found)), exit_code=code)
+    return code
+
+
+def _told(edge: Edge, plan: Plan, outcomes: tuple[Outcome, ...]) -> int:
+    """What was done, what was not and why. A thing in use is nobody's to take, which `--all` has to say."""
+    failed = [one for one in outcomes if one.result == "failed"]
+    spared = plan.live if plan.scope.everything else ()
+    code = 1 if failed or spared else 0
+    counts = Counter(DONE[one.action.do] for one in outcomes if one.result == "done")
+    counts["failed"] = len(failed)
+    counts["kept"] = len(plan.actions) - len(plan.todo) + sum(one.result == "kept" for one in outcomes)
+    lines = [_outcome_line(one) for one in outcomes if one.result != "gone"]
+    lines += [f"in use      {_named(one.finding)}: {one.why}" for one in spared]
+    edge.output.result(edge.command, _data(plan, outcomes), "\n".join([*lines, _summary(counts)]), exit_code=code)
+    if failed:
+        edge.output.insist("hint: what failed is tried again by the next `envctl clean`")
+    if spared:
+        edge.output.insist("hint: what is in use goes when that has ended: envctl dev down, then envctl clean --all")
+    return code
+
+
+def _listed(edge: Edge, plan: Plan) -> int:
+    from envctl.clean.aside import was
+    from envctl.inventory.verdicts import quarantined
+
+    found = [one.finding for one in plan.actions if quarantined(one.finding.resource)]
+    lines = [f"{was(one.resource)} ({one.resource.kind}): {one.reason}; envctl restore {_back(one)}" for one in found]
+    data = {"quarantine": [{**_described(one), **_notes(one.resource), "was": was(one.resource)} for one in found]}
+    edge.output.result(edge.command, data, "\n".join(lines) or "nothing is in quarantine")
+    return 0
+
+
+def _tell_unseen(edge: Edge, plan: Plan) -> None:
+    for one in plan.unseen:
+        edge.output.say(f"not looked at: {one.place}: {one.why}")
+
+
+def _seconds(age: str) -> float:
+    if not age:
+        return 0.0
+    try:
+        return float(Duration.parse(age, "--older-than"))
+    except ValueError as error:
+        raise UsageError(f"--older-than: {error}") from error
+
+
+def _line(action: Action) -> str:
+    return f"{action.do:<11} {_named(action.finding)}: {action.why}"
+
+
+def _outcome_line(outcome: Outcome) -> str:
+    done = outcome.result == "done"
+    word = DONE[outcome.action.do] if done else outcome.result
+    return f"{word:<11} {_named(outcome.action.finding)}: {outcome.action.why if done else outcome.why}"
+
+
+def _restored(one: Restored) -> str:
+    what = f"{one.resource.kind} {one.resource.name}"
+    return f"failed      {what}: {one.error}" if one.error else f"restored    {what}"
+
+
+def _summary(counts: Counter[str]) -> str:
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return told or "nothing is there"
+
+
+def _counted(plan: Plan) -> str:
+    kinds = Counter(one.finding.resource.kind for one in plan.todo)
+    return ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(kinds.items()))
+
+
+def _named(finding: Finding) -> str:
+    return f"{finding.resource.kind} {finding.resource.name} ({finding.place})"
+
+
+def _back(finding: Finding) -> str:
+    owner = finding.resource.owner
+    return owner.namespace if owner else finding.resource.name
+
+
+def _data(plan: Plan, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:
+    """The plan as data, and what came of it where it was applied."""
+    ends = {id(one.action): {"result": one.result, "error": one.why} for one in outcomes}
+    actions = [
+        {"do": one.do, **_described(one.finding), "why": one.why, **ends.get(id(one), {})} for one in plan.actions
+    ]
+    return {"actions": actions, "unseen": [{"place": one.place, "why": one.why} for one in plan.unseen]}
+
+
+def _described(finding: Finding) -> dict[str, Any]:
+    remedy = {"verdict": finding.verdict, "reason": finding.reason, "remedy": finding.remedy}
+    return {**_thing(finding.resource, finding.place), **remedy}
+
+
+def _thing(resource: Resource, place: str) -> dict[str, Any]:
+    owner = resource.owner
+    whose = {
+        "environment": owner.environment if owner else None,
+        "namespace": owner.namespace if owner else None,
+        "branch": owner.branch if owner else None,
+        "workspace": owner.workspace if owner else None,
+        "created": owner.created if owner else None,
+    }
+    what = {"place": place, "service": resource.service, "kind": resource.kind, "name": resource.name}
+    return {**what, "bytes": resource.bytes, **whose}
+
+
+def _notes(resource: Resource) -> dict[str, str]:
+    notes = resource.owner.notes if resource.owner else {}
+    return {name: notes.get(name, "") for name in ("since", "until", "why")}
