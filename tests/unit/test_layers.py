@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "envctl"
 LAYERS = (
     ("cli", "pytest_plugin"),
-    ("clean", "dev", "doctor", "starter", "testing"),
+    ("clean", "dev", "doctor", "hooks", "starter", "testing"),
     ("sandbox", "recovery", "inventory"),
     ("templates",),
     ("servers", "runs"),

@@ -1,0 +1,71 @@
+"""What the hook starts: a process that waits until no refs change any more, and then looks."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from envctl import state
+from envctl.hooks import record
+from envctl.hooks.record import SEEN, WAITING
+
+RETRIES, PAUSE = 20, 0.05
+
+
+def attend(folder: Path, here: Path) -> None:
+    """Look once it is quiet, and again if refs changed meanwhile; one process at a time. `here` is git's folder."""
+    descriptor = _claimed(folder)
+    if descriptor is None:
+        return
+    try:
+        while (hook := record.read(folder)) is not None:
+            _mark(folder, str(os.getpid()))
+            seen = _until_quiet(folder, hook.quiet)
+            from envctl.hooks import looking  # not before: who waits is to be small
+
+            looking.look(folder, hook, here)
+            # Given up before the last question: whoever finds nobody waiting from here on starts another.
+            _mark(folder, "")
+            if _touched(folder) == seen:
+                return
+    finally:
+        state.free(descriptor)
+
+
+def _claimed(folder: Path) -> int | None:
+    """The lock of the one who waits. Tried for a moment: whoever has it may be on the way out."""
+    for _ in range(RETRIES):
+        descriptor = state.claim(folder / record.LOCK, create=False)
+        if descriptor is not None:
+            return descriptor
+        time.sleep(PAUSE)
+    return None
+
+
+def _until_quiet(folder: Path, quiet: float) -> int:
+    """Wait until no ref has changed for so long; when that was. A clock that is set costs one more wait."""
+    while True:
+        seen = _touched(folder)
+        left = quiet - (time.time() - seen / 1e9)
+        if left <= 0:
+            return seen
+        time.sleep(min(left, quiet))
+
+
+def _touched(folder: Path) -> int:
+    try:
+        return (folder / SEEN).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _mark(folder: Path, text: str) -> None:
+    """Say who waits; never makes the file, for the folder may be on its way out."""
+    with suppress(OSError):
+        descriptor = os.open(folder / WAITING, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, f"{text}\n".encode() if text else b"")
+        finally:
+            os.close(descriptor)
