@@ -10,9 +10,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "envctl"
 LAYERS = (
-    ("cli", "pytest_plugin"),
-    ("clean", "dev", "doctor", "hooks", "starter", "testing"),
-    ("sandbox", "recovery", "inventory"),
+    ("cli", "pytest_plugin", "pytest_audit"),
+    ("clean", "dev", "doctor", "hooks", "leaks", "starter", "testing"),
+    ("sandbox", "recovery", "inventory", "audit"),
     ("templates",),
     ("servers", "runs"),
     ("project",),

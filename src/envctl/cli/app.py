@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from envctl.cli import dev, hooks, hygiene, project, testing
+from envctl.cli import dev, hooks, hygiene, leaks, project, testing
 from envctl.cli.edge import Globals
 from envctl.cli.parser import globally
 from envctl.errors import UsageError
@@ -25,6 +25,7 @@ project.add(app)
 dev.add(app)
 testing.add(app)
 hygiene.add(app)
+leaks.add(app)
 hooks.add(app)
 globally(app)
 

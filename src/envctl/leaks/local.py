@@ -1,0 +1,51 @@
+"""What is on this machine: the inventory's findings as rows, and what the state folder itself takes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from envctl import inventory, leases, servers
+from envctl.leaks.rows import Row, row
+from envctl.model import Talk, Unseen
+from envctl.project import Project
+
+Seen = tuple[tuple[Row, ...], tuple[Unseen, ...]]
+
+
+def look(project: Project, *, start: bool, wait: float, talk: Talk) -> Seen:
+    """Everything of the project here, and what could not be looked at. `start` holds the servers meanwhile."""
+    with ExitStack() as stack:
+        if start:
+            _start(project, stack, wait, talk)
+        found = inventory.take(project, command="leaks", wait=wait, talk=talk)
+    host = socket.gethostname()
+    rows = [row(one, project=project.config.project, host=host) for one in found.findings]
+    return (*rows, *_state(project)), found.unseen
+
+
+def _start(project: Project, stack: ExitStack, wait: float, talk: Talk) -> None:
+    """Bring up the servers that were made once; new ones would have nothing in them to see."""
+    chosen = servers.choose(project)
+    if (chosen.set.home / "servers.json").exists():
+        held = leases.hold(
+            chosen.set, chosen.engine, namespace="", workspace="", command="leaks", wait=wait, talk=talk
+        )  # Of no namespace: looking is not using.
+        stack.enter_context(held)
+
+
+def _state(project: Project) -> Iterator[Row]:
+    """The project's state folder: records, logs, memories, and the servers' data where those lie in it."""
+    total = sum(_sizes(project.home))
+    yield Row("", "state", "folder", str(project.home), "live", "records, logs and data of this project", bytes=total)
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """What each file takes on the disk; a link is not followed, and what goes meanwhile takes nothing."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                yield os.lstat(os.path.join(where, name)).st_blocks * 512  # noqa: PTH118  (there may be many)

@@ -1,0 +1,175 @@
+"""An audit as one page without a network: for a mail or a browser. Everything that comes from outside is escaped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from envctl import state
+from envctl.errors import EnvctlError
+from envctl.leaks import overview, plots, texts
+from envctl.leaks.history import Past
+from envctl.leaks.plain import age, harmless, local_time
+from envctl.leaks.rows import Audit, Row, count, weight
+from envctl.render import size
+
+MOST = 2000
+"""Things that are no leaks and still stand in the page one by one."""
+NUMBERS = ("age", "size", "count", "oldest", "leaks", "orphan", "unexplained", "idle", "live", "not looked at")
+"""Columns that stand to the right."""
+RECENT = 12
+"""Audits whose numbers are also written out, for mail programs that show no plots."""
+
+
+def write(path: Path, audit: Audit, audits: Sequence[Past]) -> None:
+    """Write the page, readable by its owner alone, whole or not at all."""
+    try:
+        with state.fresh(path.absolute()) as (file, name):
+            file.write(html(audit, audits))
+            file.flush()
+            os.fsync(file.fileno())
+            name.replace(path)
+    except OSError as error:
+        raise EnvctlError(f"{path} could not be written", cause=error.strerror or str(error)) from error
+
+
+def html(audit: Audit, audits: Sequence[Past]) -> str:
+    """The page. `audits` are the past ones and, where it counts, this one; the oldest first."""
+    counts, leaks = count(audit.rows), audit.leaks
+    found = (
+        f"{len(leaks)} leak{'' if len(leaks) == 1 else 's'} in {audit.project}"
+        if leaks
+        else f"No leaks in {audit.project}"
+    )
+    limited = f" · limited to {audit.limited}" if audit.limited else ""
+    return texts.template("page.html").substitute(
+        title=_text(f"envctl leaks: {found}"),
+        headline=_text(found),
+        subtitle=_text(f"{local_time(audit.at)} · looked for {audit.seconds:.1f} s{limited}"),
+        tiles="".join(
+            (
+                _tile("leaks", str(len(leaks)), size(weight(leaks)) if leaks else "", "bad" if leaks else ""),
+                _tile("idle", str(counts["idle"]), "unused"),
+                _tile("live", str(counts["live"]), "in use"),
+                _tile("not looked at", str(len(audit.unseen)), "places", "warn" if audit.unseen else ""),
+            )
+        ),
+        unseen=_unseen(audit),
+        leaks=_leaks(audit),
+        trend=_trend(audits),
+        overview=_overview(audit),
+        rest=_rest(audit),
+    )
+
+
+def _tile(name: str, number: str, more: str, mark: str = "") -> str:
+    return f"<div class='tile'><b class='{mark}'>{number}</b>{name} <span class='soft'>{_text(more)}</span></div>"
+
+
+def _unseen(audit: Audit) -> str:
+    if not audit.unseen:
+        return ""
+    rows = (_row(_cell(_text(one.place), "short"), _cell(_text(one.why))) for one in audit.unseen)
+    return f"<h2>Not looked at</h2>{_table(('place', 'why'), rows)}"
+
+
+def _leaks(audit: Audit) -> str:
+    if not audit.leaks:
+        return ""
+    heads = ("verdict", "environment", "kind", "name", "owner", "age", "size")
+    return f"<h2>Leaks</h2>{_table(heads, _leak_rows(audit))}"
+
+
+def _leak_rows(audit: Audit) -> Iterator[str]:
+    """Two lines for each: what it is; where, why it is a leak, and what removes it."""
+    for row in audit.leaks:
+        yield _row(*_thing(row, audit.at))
+        remedy = f" <code>{_text(row.remedy)}</code>" if row.remedy else ""
+        why = f"<span class='soft'>{_text(row.place)}: {_text(row.reason)}</span>{remedy}"
+        yield f"<tr class='more'><td></td><td colspan='6'>{why}</td></tr>"
+
+
+def _rest(audit: Audit) -> str:
+    rows = [row for row in audit.rows if not row.leak]
+    if not rows:
+        return ""
+    heads = ("verdict", "environment", "kind", "name", "owner", "age", "size", "why")
+    table = _table(heads, (_row(*_thing(row, audit.at), _cell(_text(row.reason), "soft")) for row in rows[:MOST]))
+    more = f"<p class='soft'>{len(rows) - MOST} more are not shown.</p>" if len(rows) > MOST else ""
+    return _folded(f"{len(rows)} in use or idle", table + more)
+
+
+def _thing(row: Row, now: str) -> tuple[str, ...]:
+    return (
+        _cell(row.verdict, f"verdict {row.verdict}"),
+        _cell(_text(row.environment), "short"),
+        _cell(_text(row.kind), "short"),
+        _cell(_text(row.name), "name"),
+        _cell(_text(row.owner)),
+        _cell(_text(age(row, now)), "number"),
+        _cell(_text(size(row.bytes)), "number"),
+    )
+
+
+def _overview(audit: Audit) -> str:
+    if not audit.rows:
+        return "<p class='soft'>Nothing.</p>"
+    rows, before = list[str](), None
+    for one in overview.lines(audit.rows):
+        first, before = one.environment != before, one.environment
+        numbers = (str(one.count), size(one.bytes), overview.oldest(one, audit.at))
+        rows.append(
+            _row(
+                _cell(_text(one.environment or overview.ANY) if first else ""),
+                _cell(_text(one.kind)),
+                *(_cell(_text(number), "number") for number in numbers),
+                _cell(f"<b class='bad'>{one.leaks}</b>" if one.leaks else "", "number"),
+                begins=first,
+            )
+        )
+    return _table(("environment", "kind", "count", "size", "oldest", "leaks"), rows)
+
+
+def _trend(audits: Sequence[Past]) -> str:
+    if len(audits) < 2:
+        return "<p class='soft'>This is the first audit: the trend begins with the next.</p>"
+    legend = "<span class='key orphan'></span>orphan<span class='key unexplained'></span>unexplained"
+    figures = (
+        _figure(f"Leaks per audit <span class='soft'>{legend}</span>", plots.bars(audits)),
+        _figure("Size of leaks", plots.line(audits)),
+    )
+    heads = ("audit", "orphan", "unexplained", "size", "idle", "live", "not looked at")
+    table = _table(heads, (_past(one) for one in reversed(audits[-RECENT:])))
+    return f"<div class='plots'>{''.join(figures)}</div>{_folded('The last audits in numbers', table)}"
+
+
+def _figure(title: str, plot: str) -> str:
+    return f"<figure><figcaption>{title}</figcaption>{plot}</figure>"
+
+
+def _past(one: Past) -> str:
+    numbers = (one.orphan, one.unexplained, size(one.bytes), one.idle, one.live, one.unseen)
+    return _row(_cell(_text(local_time(one.at)), "short"), *(_cell(_text(str(each)), "number") for each in numbers))
+
+
+def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    head = "".join(f"<th class='{'number' if one in NUMBERS else ''}'>{one}</th>" for one in heads)
+    return f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
+
+
+def _row(*cells: str, begins: bool = True) -> str:
+    return f"<tr class='{'begins' if begins else ''}'>{''.join(cells)}</tr>"
+
+
+def _cell(content: str, kind: str = "") -> str:
+    return f"<td class='{kind}'>{content}</td>"
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def _text(text: str) -> str:
+    return escape(harmless(text), quote=True)

@@ -1,0 +1,180 @@
+"""The `pr-123` tags in an image registry, through its HTTP API (v2) and with its tokens."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from envctl.errors import UnavailableError
+from envctl.leaks import web
+
+TAG = re.compile("pr-([1-9][0-9]{0,8})")
+ACCEPTED = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in (
+        "oci.image.manifest.v1",
+        "docker.distribution.manifest.v2",
+        "oci.image.index.v1",
+        "docker.distribution.manifest.list.v2",
+    )
+)
+AT_ONCE = 8
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_IMAGE = re.compile(r"(?:(https?)://)?([^/\s@]+)/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)")
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One preview image in a registry."""
+
+    image: str
+    pull: int
+    digest: str = ""
+    bytes: int | None = None
+    created: str = ""
+
+    @property
+    def name(self) -> str:
+        """As `docker pull` takes it."""
+        return f"{self.image}:pr-{self.pull}"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One image's place in a registry, and how we are known there."""
+
+    image: str
+    """As `docker` calls it, without a tag."""
+    url: str
+    login: str = field(default="", repr=False)
+    """`user:token`, or empty."""
+
+
+def repository(image: str, login: str) -> Repository:
+    """An image's name as the configuration has it; a registry is asked over TLS unless it is on this machine."""
+    found = _IMAGE.fullmatch(image)
+    if found is None:
+        raise UnavailableError(
+            f"{image!r} is no repository", hint='[preview] images takes "registry.example.org/team/app", without a tag'
+        )
+    written, host, path = found.groups()
+    scheme = written or ("http" if urlsplit(f"//{host}").hostname in LOOPBACK else "https")
+    server = "registry-1.docker.io" if host == "docker.io" else host
+    return Repository(image_name(image), f"{scheme}://{server}/v2/{path}", login)
+
+
+def image_name(image: str) -> str:
+    """What `docker` calls the images of a repository."""
+    return image.partition("://")[2].removeprefix("docker.io/") or image.removeprefix("docker.io/")
+
+
+def tags(place: Repository, *, until: float) -> tuple[Tag, ...]:
+    """Every preview tag, with its size and age; those of other names are nobody's business here."""
+    ask = _Asker(place, until)
+    numbers = sorted({int(found[1]) for name in _names(ask, place) if (found := TAG.fullmatch(name))})
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return tuple(pool.map(partial(_tag, ask, place), numbers))
+
+
+def _names(ask: _Asker, place: Repository) -> list[str]:
+    url, found = f"{place.url}/tags/list?n=1000", list[str]()
+    for _ in range(web.PAGES):
+        answer = ask(url)
+        if answer.status == 404:
+            return []  # Nothing was ever pushed there.
+        if answer.status != 200:
+            raise answer.refused(f"the tags of {place.image}")
+        listed = answer.document()
+        found += [one for one in (listed.get("tags") if isinstance(listed, dict) else None) or () if type(one) is str]
+        url = answer.following()
+        if not url:
+            return found
+    raise UnavailableError(f"{web.host(url)} has no end of tags")
+
+
+def _tag(ask: _Asker, place: Repository, pull: int) -> Tag:
+    """One tag looked at. What cannot be told of it is left out: that it is there is known already."""
+    answer = ask(f"{place.url}/manifests/pr-{pull}", {"Accept": ACCEPTED})
+    if answer.status != 200:
+        return Tag(place.image, pull)
+    digest, manifest = answer.headers.get("docker-content-digest", ""), answer.document()
+    if isinstance(manifest, dict) and "manifests" in manifest:
+        first = next((one["digest"] for one in _parts(manifest, "manifests")), "")
+        inner = ask(f"{place.url}/manifests/{first}", {"Accept": ACCEPTED}) if first else answer
+        manifest = inner.document() if inner.status == 200 else {}
+    if not isinstance(manifest, dict):
+        return Tag(place.image, pull, digest)
+    sizes = [one["size"] for one in _parts(manifest, "layers") if isinstance(one.get("size"), int)]
+    return Tag(place.image, pull, digest, sum(sizes) if sizes else None, _created(ask, place, manifest))
+
+
+def _created(ask: _Asker, place: Repository, manifest: Mapping[str, Any]) -> str:
+    config = manifest.get("config")
+    digest = config.get("digest") if isinstance(config, dict) else None
+    if not _is_digest(digest):
+        return ""
+    answer = ask(f"{place.url}/blobs/{digest}")
+    found = answer.document() if answer.status == 200 else {}
+    return str(found.get("created", "")) if isinstance(found, dict) else ""
+
+
+def _parts(manifest: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    listed = manifest.get(key)
+    parts = listed if isinstance(listed, list) else []
+    return [one for one in parts if isinstance(one, dict) and _is_digest(one.get("digest"))]
+
+
+def _is_digest(text: Any) -> bool:
+    return isinstance(text, str) and re.fullmatch("[a-z0-9]+:[0-9a-f]{32,128}", text) is not None
+
+
+class _Asker:
+    """Asks a registry, and gets itself the token that it wants, once."""
+
+    def __init__(self, place: Repository, until: float) -> None:
+        self._place = place
+        self._until = until
+        self._authorization = ""
+
+    def __call__(self, url: str, headers: Mapping[str, str] | None = None) -> web.Answer:
+        answer = self._get(url, headers)
+        if answer.status == 401:
+            self._authorization = self._allowed(answer.headers.get("www-authenticate", ""))
+            answer = self._get(url, headers)
+        return answer
+
+    def _get(self, url: str, headers: Mapping[str, str] | None) -> web.Answer:
+        known = {"Authorization": self._authorization} if self._authorization else {}
+        return web.get(url, until=self._until, headers={**known, **(headers or {})})
+
+    def _allowed(self, challenge: str) -> str:
+        """The header that answers the registry's challenge."""
+        kind, _, rest = challenge.partition(" ")
+        asked = dict(_CHALLENGE.findall(rest))
+        if kind.lower() == "basic" and self._place.login:
+            return self._basic
+        if kind.lower() != "bearer" or "realm" not in asked:
+            raise UnavailableError(f"{web.host(self._place.url)} wants a login", hint="set [preview] registry_variable")
+        realm = asked.pop("realm")
+        if urlsplit(realm).scheme != "https" and web.host(realm) != web.host(self._place.url):
+            raise UnavailableError(f"{web.host(self._place.url)} sends us elsewhere for a token, without TLS")
+        query = {"scope": f"repository:{urlsplit(self._place.url).path.removeprefix('/v2/')}:pull", **asked}
+        headers = {"Authorization": self._basic} if self._place.login else {}
+        joint = "&" if "?" in realm else "?"
+        answer = web.get(f"{realm}{joint}{urlencode(query)}", until=self._until, headers=headers)
+        given = answer.document() if answer.status == 200 else None
+        token = (given.get("token") or given.get("access_token")) if isinstance(given, dict) else None
+        if not isinstance(token, str) or re.search(r"\s", token):
+            raise answer.refused(f"a token for {self._place.image}")
+        return f"Bearer {token}"
+
+    @property
+    def _basic(self) -> str:
+        return f"Basic {b64encode(self._place.login.encode()).decode()}"

@@ -1,0 +1,37 @@
+"""A scheduled audit: what its log gets, and whom it tells."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from envctl import shell
+from envctl.errors import EnvctlError
+from envctl.leaks.plain import summary
+from envctl.leaks.rows import Audit
+from envctl.model import Command, Talk
+from envctl.project import Project
+
+LARGEST = 1_000_000
+"""A log that has grown beyond this makes room for a new one; the one before it is kept."""
+SECONDS = 120.0
+
+
+def turn(log: Path) -> None:
+    """Put a log that is full out of the way. What still writes into it writes into the old one to its end."""
+    if log.exists() and log.stat().st_size > LARGEST:
+        os.replace(log, log.with_name(f"{log.name}.1"))  # noqa: PTH105  (in one step, also over an older one)
+
+
+def notify(project: Project, audit: Audit, talk: Talk) -> bool:
+    """Run the configured command where there are leaks, with the summary on its standard input; whether it did well."""
+    words = shlex.split(project.config.leaks.notify)
+    if not words or not audit.leaks:
+        return True
+    try:
+        shell.run(Command(tuple(words), cwd=project.root, stdin=summary(audit)), seconds=SECONDS)
+    except EnvctlError as error:
+        talk(f"the notify command failed: {error.message}{f': {error.cause}' if error.cause else ''}")
+        return False
+    return True
