@@ -97,12 +97,18 @@ def status_screen(data: Mapping[str, Any]) -> RenderableType:
         _text(f"{data['project']} · {data['namespace']} · engine {data['engine']}"),
         _text(f"state in {data['state']}", "dim"),
     ]
+    up = any(one["state"] == "running" for one in data["servers"])
     for title, table in _status_tables(data):
-        parts += [_text(""), table if table.row_count else _text(f"no {title}", "dim")]
+        unseen = not up and "resources" in title
+        missing = f"{title}: not seen while the servers do not run" if unseen else f"no {title}"
+        parts += [_text(""), table if table.row_count else _text(missing, "dim")]
+    for part in _tests(data["tests"]):
+        parts += [_text(""), part]
     if data["processes"]:
         parts += [_text(""), _text(_ports(data["processes"]))]
-    if not any(one["state"] == "running" for one in data["servers"]):
-        parts += [_text(""), _text("the servers are stopped; their data stay: envctl dev up", "bold")]
+    if not up:
+        said = "the servers of dev are stopped; their data stay" if data["servers"] else "dev has no servers yet"
+        parts += [_text(""), _text(f"{said}: envctl dev up", "bold")]
     return Group(*parts)
 
 
@@ -207,6 +213,21 @@ def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     yield "resources of this namespace", _table(("resource", "name", "size"), resources)
     others = [(o["namespace"], o["branch"], o["path"], "" if o["there"] else "gone") for o in data["others"]]
     yield "other namespaces", _table(("namespace", "branch", "checkout", ""), others)
+
+
+def _tests(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What the tests have here; of what is not there, nothing."""
+    servers = [(o["service"], _state(o["state"]), o["address"], o["pid"] or "", o["set"]) for o in data["servers"]]
+    if servers:
+        yield _table(("server of the tests", "state", "address", "pid", "set"), servers)
+    runs = [(o["namespace"], o["slot"], o["command"], ago(o["since"])) for o in data["runs"]]
+    if runs:
+        yield _table(("run at work", "slot", "command", "since"), runs)
+    kept = [(o["name"], ago(o["since"]), o["open"]) for o in data["kept"]]
+    if kept:
+        yield _table(("kept by a failed run", "since", "open it with"), kept)
+    if data["templates"]["count"]:
+        yield _text(f"templates: {data['templates']['count']}, {size(data['templates']['bytes'])}")
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

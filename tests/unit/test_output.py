@@ -272,6 +272,13 @@ STATUS: dict[str, Any] = {
     "leases": [],
     "resources": [{"service": "postgres", "kind": "database", "name": "shop", "bytes": 7_340_032}],
     "others": [{"namespace": "old", "path": "/gone", "branch": "x", "there": False}],
+    "tests": {"servers": [], "runs": [], "kept": [], "templates": {"count": 0, "bytes": 0}},
+}
+TESTS: dict[str, Any] = {
+    "servers": [{**STATUS["servers"][0], "set": "test-embedded"}],
+    "runs": [{"namespace": "main_1234", "slot": 2, "command": "envctl test unit", "since": "long ago"}],
+    "kept": [{"name": "shop_test_gw0", "since": "today", "open": "envctl dev psql shop_test_gw0"}],
+    "templates": {"count": 3, "bytes": 9_000_000},
 }
 
 
@@ -280,6 +287,23 @@ def test_status_says_what_is_there_and_what_is_not() -> None:
     for row in ("postgres  running  127.0.0.1:1  7", "no leases", "database  shop  7.3 MB"):
         assert row in text
     assert re.search(r"old +x +/gone +gone", text)
+
+
+def test_status_says_what_the_tests_have_and_nothing_of_what_they_do_not_have() -> None:
+    text = render.status_screen({**STATUS, "tests": TESTS}).text()
+    for row in (r"running  127.0.0.1:1  7    test-embedded", "main_1234    2     envctl test unit  long ago"):
+        assert row in text
+    assert "shop_test_gw0         today  envctl dev psql shop_test_gw0" in text
+    assert "templates: 3, 9.0 MB" in text
+    assert not re.search("template|kept|at work", render.status_screen(STATUS).text())
+
+
+@pytest.mark.parametrize(("servers", "said"), [("stopped", "data stay"), ("", "dev has no servers yet")])
+def test_status_does_not_claim_to_know_what_is_on_servers_that_do_not_run(servers: str, said: str) -> None:
+    stopped = [{**STATUS["servers"][0], "state": servers}] if servers else []
+    text = render.status_screen({**STATUS, "servers": stopped, "resources": []}).text()
+    assert "resources of this namespace: not seen while the servers do not run" in text
+    assert said in text
 
 
 def test_live_screen_is_built_anew_until_the_interrupt_key() -> None:

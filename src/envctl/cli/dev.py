@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,8 @@ from envctl.cli.edge import Edge
 from envctl.cli.parser import command
 
 if TYPE_CHECKING:
-    from envctl.dev import Status
+    from envctl.dev import Status, tests
+    from envctl.model import Address, Sighting
     from envctl.project import Project
     from envctl.sandbox import Sandbox
     from envctl.servers import Servers
@@ -108,15 +110,32 @@ def logs(
         edge.output.line(line if service else f"{name} | {line}")
 
 
-def psql(edge: Edge) -> int:
-    """Open psql on this checkout's database; arguments for psql after `--`. Example: envctl dev psql -- -c '\\dt'"""
+def psql(
+    edge: Edge,
+    name: Annotated[
+        str, typer.Argument(metavar="[DATABASE]", help="One that a failed run kept; this checkout's own if none.")
+    ] = "",
+) -> int:
+    """Open psql on this checkout's database; arguments for psql after `--`. Example: envctl dev psql -- -c '\\dt'
+
+    Inside of `envctl shell` and its like it is the run's database.
+    """
     from envctl import dev
     from envctl.dev import psql as client
     from envctl.processes import run_foreground
+    from envctl.testing import joined
 
-    project, chosen = _opened(edge, quiet=True)
-    ready = dev.current(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
-    return run_foreground(client.command(ready, edge.flags.rest))
+    run = joined.around(edge.project, os.environ)
+    if name:
+        command = client.kept(edge.project(), name, edge.flags.rest)
+    elif run:
+        edge.output.say("inside of a run: this is its own database")
+        command = client.command(joined.access_of(run, "postgres", os.environ), edge.flags.rest)
+    else:
+        project, chosen = _opened(edge, quiet=True)
+        ready = dev.current(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
+        command = client.command(ready.access.get("postgres"), edge.flags.rest)
+    return run_foreground(command)
 
 
 def reset(edge: Edge, yes: Yes = False) -> None:
@@ -190,16 +209,7 @@ def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, An
         "reason": chosen.reason,
         "healthy": seen.healthy,
         "state": str(chosen.set.home),
-        "servers": [
-            {
-                "service": one.service,
-                "state": one.state,
-                "detail": one.detail,
-                "address": f"{address.host}:{address.port}",
-                "pid": one.pid,
-            }
-            for one, address in seen.servers
-        ],
+        "servers": [_server(one, address) for one, address in seen.servers],
         "leases": [
             {
                 "kind": one.kind,
@@ -215,10 +225,42 @@ def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, An
             {"service": one.service, "kind": one.kind, "name": one.name, "bytes": one.bytes} for one in seen.resources
         ],
         "processes": sandbox.ports_of(project),
+        "tests": _tests(seen.tests),
         "others": [
             {"namespace": one.namespace, "path": str(one.path), "branch": one.branch, "there": one.live}
             for one in seen.others
         ],
+    }
+
+
+def _tests(seen: tests.Seen) -> dict[str, Any]:
+    """What the tests have here, as data."""
+    return {
+        "servers": [{"set": one.set, **_server(one.sighting, one.address)} for one in seen.servers],
+        "runs": [
+            {key: getattr(one, key) for key in ("namespace", "slot", "environment", "command", "workspace", "since")}
+            for one in seen.runs
+        ],
+        "kept": [
+            {
+                "service": one.resource.service,
+                "name": one.resource.name,
+                "since": one.record.since,
+                "open": f"envctl dev psql {one.resource.name}",
+            }
+            for one in seen.kept
+        ],
+        "templates": {"count": len(seen.templates), "bytes": sum(one.bytes for one in seen.templates)},
+    }
+
+
+def _server(one: Sighting, address: Address) -> dict[str, Any]:
+    return {
+        "service": one.service,
+        "state": one.state,
+        "detail": one.detail,
+        "address": f"{address.host}:{address.port}",
+        "pid": one.pid,
     }
 
 

@@ -50,13 +50,14 @@ def env(
         str, typer.Option("--worker", help="Inside `envctl run`: those of one of its workers.", metavar="ID")
     ] = "",
 ) -> None:
-    """Print the variables of this checkout's dev environment. Example: eval "$(envctl env)" """
+    """Print the variables of this checkout's dev environment, or of the run around us."""
     from envctl import dev, servers, variables
+    from envctl.testing import joined
 
-    if worker:
-        from envctl.testing import joined
-
-        found = joined.variables_of(edge.project("test"), worker, os.environ)
+    run = joined.around(edge.project, os.environ)
+    if run or worker:
+        edge.output.detail("inside of a run: these are its own variables")
+        found = joined.variables_of(run or edge.project("test"), worker, os.environ)
     else:
         project = edge.project()
         ready = dev.current(project, servers.choose(project), wait=edge.flags.wait, talk=edge.output.say)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from envctl import leases, sandbox, servers, services, workspaces
+from envctl.dev import tests
 from envctl.errors import UnavailableError, UsageError
 from envctl.model import Address, Holder, Resource, Running, Sighting, Talk
 from envctl.project import Project
@@ -49,6 +50,7 @@ class Status:
     holders: tuple[Holder, ...]
     resources: tuple[Resource, ...]
     others: tuple[workspaces.Workspace, ...]
+    tests: tests.Seen
 
     @property
     def healthy(self) -> bool:
@@ -67,6 +69,7 @@ def status(project: Project, chosen: Servers) -> Status:
         holders=leases.holders(chosen.set.home),
         resources=tuple(_resources(project, running, answering)) if running else (),
         others=tuple(one for one in known if one.namespace != project.namespace.name),
+        tests=tests.look(project),
     )
 
 

@@ -6,20 +6,32 @@ import os
 from collections.abc import Sequence
 
 from envctl import shell
+from envctl.dev import tests
 from envctl.errors import UsageError
-from envctl.model import Command
-from envctl.sandbox import Sandbox
+from envctl.model import Access, Command
+from envctl.project import Project
 
 
-def command(ready: Sandbox, words: Sequence[str]) -> Command:
-    """The command that opens this namespace's database; the password goes by the environment."""
-    if "postgres" not in ready.access:
+def command(access: Access | None, words: Sequence[str]) -> Command:
+    """The command that opens a database; the password goes by the environment."""
+    if access is None or not access.values:
         raise UsageError("this project has no postgres service")
-    values = ready.access["postgres"].values
     login = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "database", "PGUSER": "user", "PGPASSWORD": "password"}
-    env = {name: values[key] for name, key in login.items()}
+    env = {name: access.values[key] for name, key in login.items()}
     theirs = tuple(name for name in os.environ if name.startswith("PG") and name not in env)
     return Command((program(), *words), env=env, without=theirs)
+
+
+def kept(project: Project, name: str, words: Sequence[str]) -> Command:
+    """The same for a database that a failed run kept."""
+    there = {one.resource.name: one for one in tests.kept(project) if one.resource.service == "postgres"}
+    if name not in there:
+        raise UsageError(
+            f"no failed run of {project.namespace.name} has kept a database {name}",
+            cause=f"kept: {', '.join(there) or 'none'}",
+            hint="envctl dev status shows them; what psql itself is to get stands after --",
+        )
+    return command(tests.opened(project, there[name]), words)
 
 
 def program() -> str:

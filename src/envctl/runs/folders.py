@@ -54,6 +54,12 @@ def alive(folder: Path) -> bool:
     return state.held(folder / LOCK) and not (folder / VERDICT).exists()
 
 
+def live(project_home: Path) -> list[Record]:
+    """The runs at work."""
+    found = (_readable(one) for one in sorted((project_home / "runs").glob("*")) if not private(one) and alive(one))
+    return [one for one in found if one is not None]
+
+
 def residue(project_home: Path) -> list[Residue]:
     """What dead runs left."""
     return [Residue(one, _readable(one)) for one in dead(project_home) if not private(one)]
