@@ -1,8 +1,9 @@
-"""What a clean depends on: which branches there are, and what they were when we last cleaned."""
+"""What a clean depends on: which branches there are, and what they were at the last look."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from envctl import git, state
@@ -13,10 +14,12 @@ from envctl.hooks import place, record
 REFS = "refs.json"
 
 
-def changed(folder: Path, directory: Path) -> str:
-    """A digest of the branches as they are now; empty where they are what they were."""
-    now = digest(directory)
-    return "" if _known(folder).get(str(directory)) == now else now
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The branches at one look; `done` if nothing was left to do then, as it is where a server did not run."""
+
+    digest: str
+    done: bool
 
 
 def digest(directory: Path) -> str:
@@ -31,15 +34,21 @@ def digest(directory: Path) -> str:
     return hexdigest("\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def remember(folder: Path, directory: Path, found: str) -> None:
-    """Put down what the branches were when we last cleaned."""
+def last(folder: Path, directory: Path) -> Seen | None:
+    """What was seen at the last look."""
+    return _known(folder).get(str(directory))
+
+
+def remember(folder: Path, directory: Path, seen: Seen) -> None:
+    """Put it down for the next look."""
     if (folder / record.RECORD).exists():  # Else the hook has gone meanwhile, and its folder with it.
-        state.write(folder / REFS, {"refs": {**_known(folder), str(directory): found}})
+        known = {**_known(folder), str(directory): seen}
+        state.write(folder / REFS, {"seen": {name: asdict(one) for name, one in known.items()}})
 
 
-def _known(folder: Path) -> dict[str, str]:
+def _known(folder: Path) -> dict[str, Seen]:
     try:
         content = state.read(folder / REFS)
-    except EnvctlError:
+        return {name: Seen(**one) for name, one in content["seen"].items()} if content else {}
+    except (EnvctlError, KeyError, TypeError, AttributeError):
         return {}
-    return dict(content["refs"]) if content else {}

@@ -10,6 +10,7 @@ from typing import Literal
 
 from envctl.errors import EnvctlError
 from envctl.hooks import branches, files, place, record, text
+from envctl.hooks.branches import Seen
 from envctl.hooks.place import Place
 from envctl.hooks.record import Entry, Record
 from envctl.model import Talk
@@ -67,7 +68,7 @@ def _recorded(folder: Path, where: Place, directory: Path) -> None:
     made = (known.made_folder if known else False) or not where.folder.is_dir()
     quiet = known.quiet if known else record.QUIET
     record.write(folder, Record(str(where.file), str(_python()), (*others, mine), made, quiet))
-    branches.remember(folder, directory, branches.digest(directory))
+    branches.remember(folder, directory, Seen(branches.digest(directory), done=True))
 
 
 def _python() -> Path:

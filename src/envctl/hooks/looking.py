@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from envctl import git, recovery
+from envctl import clean, git
+from envctl.clean import Action, Outcome, Plan
 from envctl.config import find
 from envctl.errors import EnvctlError
 from envctl.hooks import branches, record
+from envctl.hooks.branches import Seen
 from envctl.hooks.record import Record
-from envctl.project import Project, open_project
+from envctl.project import open_project
+
+WAIT = 60.0
+MOST = 5
+"""Lines of a kind in the log for one look."""
+DONE = {"drop": "dropped", "quarantine": "put into quarantine", "expire": "dropped from quarantine"}
 
 
 def look(folder: Path, hook: Record, here: Path) -> None:
@@ -40,19 +48,36 @@ def targets(hook: Record, here: Path) -> Iterator[Path]:
 
 
 def _look_at(folder: Path, directory: Path) -> None:
-    now = branches.changed(folder, directory)
-    if not now:
+    """Once for every change of branches, and again while something is left to do: that is told when it is news."""
+    now, before = branches.digest(directory), branches.last(folder, directory)
+    if before == Seen(now, done=True):
         return
     project = open_project(directory, "dev", os.environ)
-    done = _cleaned(project)
-    record.note(folder, f"{project.config.project}: branches changed: {done}")
-    branches.remember(folder, directory, now)
+    plan = clean.planned(project, clean.Scope(), wait=WAIT, talk=_nobody)
+    outcomes = clean.apply(project, plan, wait=WAIT, talk=_nobody)
+    if outcomes or before is None or before.digest != now:
+        for line in told(plan, outcomes):
+            record.note(folder, f"{project.config.project}: {line}")
+    done = not plan.unseen and not any(one.result == "failed" for one in outcomes)
+    branches.remember(folder, directory, Seen(now, done))
 
 
-def _cleaned(project: Project) -> str:
-    """What a plain `envctl clean` does, in a few words."""
-    recovery.sweep(project)
-    return "what dead runs left is being removed"
+def told(plan: Plan, outcomes: Iterable[Outcome]) -> list[str]:
+    """What came of it, for the log: how much went, what did not, and where nobody could look."""
+    ends = list(outcomes)
+    counts = Counter(DONE[one.action.do] for one in ends if one.result == "done")
+    failed = [f"failed: {_named(one.action)}: {one.why}" for one in ends if one.result == "failed"]
+    unseen = [f"not looked at: {one.place}: {one.why}" for one in plan.unseen]
+    summary = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing to remove"
+    return [summary, *failed[:MOST], *unseen[:MOST]]
+
+
+def _named(action: Action) -> str:
+    return f"{action.finding.resource.kind} {action.finding.resource.name}"
+
+
+def _nobody(line: str) -> None:
+    """Nobody listens."""
 
 
 def _is_project(directory: Path) -> bool:

@@ -107,7 +107,7 @@ def unfit(content: bytes) -> str:
     if not content.startswith(b"#!"):
         return "it has no #! line, so nothing says that it is a shell script"
     program = _interpreter(content.partition(b"\n")[0].decode("utf-8", "replace"))
-    return "" if program in SHELLS else f"it is a script for {program or 'an unknown program'}, not for sh or bash"
+    return "" if program in SHELLS else f"it is a script for {program!r}, not for sh or bash"
 
 
 def remedy(file: Path) -> str:
@@ -117,7 +117,7 @@ def remedy(file: Path) -> str:
 
 def _interpreter(line: str) -> str:
     """`bash` of `#!/usr/bin/env -S bash -eu`."""
-    words = line.removeprefix("#!").strip(" \t").split()
+    words = re.split("[ \t]+", line.removeprefix("#!").strip(" \t"))
     names = [Path(word).name for word in words if not word.startswith("-") and "=" not in word]
     if len(names) > 1 and names[0] in ("env", "busybox"):
         return names[1]
