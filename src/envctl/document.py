@@ -113,6 +113,19 @@ class Test:
     )
     keep_failed: bool = setting("Keep the databases of workers with failed tests until the next run.", default=False)
     strict: bool = setting("Whether a green run that never used its database counts as failed.", default=False)
+    audit: bool = setting(
+        "Look before and after each run, and fail one whose tests are green but left something outside of their "
+        "sandbox.",
+        default=False,
+    )
+    audit_paths: tuple[str, ...] = setting(
+        "More folders to look at, in which nobody but the tests makes anything: whatever is new there is theirs.",
+        default=(),
+        example='["/srv/uploads"]',
+    )
+    audit_allow: tuple[str, ...] = setting(
+        "What the tests may leave: names, or paths, with `*`.", default=(), example='["~/.cache/models/*"]'
+    )
     wrong_tree: Literal["refuse", "allow"] = setting(
         "What to do when the code under test is not this checkout's.", default="refuse"
     )

@@ -132,6 +132,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         if worker:
             os.environ.update(run.told()["variables"])
         pluginmanager.register(run, RUN)
+        if passport.get("audit"):
+            pluginmanager.register(_auditor(run), "envctl-audit")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -373,6 +375,16 @@ def _read(written: str) -> dict[str, Any]:
         if isinstance(passport, dict) and NEEDED.issubset(passport):
             return passport
     raise _refusal(f"{PASSPORT} does not name a run", "", f"the variable is envctl's own: unset {PASSPORT}")
+
+
+def _auditor(run: Run) -> Any:
+    """What tells an audit of the tests; it is loaded from its file, for its package may not be installed here."""
+    spec = importlib.util.spec_from_file_location("envctl_pytest_audit", run.passport["audit"])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Auditor(run)
 
 
 def _worker(passport: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from envctl.cli import auditing
 from envctl.cli.edge import Edge
 from envctl.errors import EnvctlError, UsageError
 from envctl.output import explained
@@ -72,6 +73,8 @@ def _told(edge: Edge, live: Live, timings: Timings) -> int:
     for fault in live.faults:
         if fault.code != "wrong_tree":  # pytest itself has shown that one.
             edge.output.insist(explained(fault))
+    if live.audit is not None:
+        auditing.tell(edge.output, live.audit)
     for line in kept.lines(live):
         edge.output.insist(line)
     edge.output.say(summary(live, timings))
@@ -112,6 +115,7 @@ def data(live: Live, timings: Timings) -> dict[str, Any]:
             {"service": one.resource.service, "kind": one.resource.kind, "name": one.resource.name, "url": one.url}
             for one in kept.kept(live)
         ],
+        **({"audit": auditing.data(live.audit)} if live.audit else {}),
         "timings": timings.as_json(),
     }
 

@@ -18,6 +18,9 @@ Scratch = Annotated[
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the databases of failed workers until the next run.")]
 Times = Annotated[Path | None, typer.Option("--timings", help="Write how long each phase took.", metavar="FILE")]
+Audit = Annotated[
+    bool, typer.Option("--audit", help="Look for what escaped the sandbox; exit code 3 if something did.")
+]
 Where = Annotated[
     Literal["test", "ci"], typer.Option("--environment", envvar="ENVCTL_TEST_ENVIRONMENT", help="Names and engine of.")
 ]
@@ -39,6 +42,7 @@ def run_tests(
     allow_wrong_tree: Annotated[
         bool, typer.Option("--allow-wrong-tree", help="Test code that is not this checkout's.")
     ] = False,
+    audit: Audit = False,
     environment: Where = "test",
 ) -> int:
     """Run the tests, each worker on its own migrated database. Example: envctl test -- -n 4 -k auth"""
@@ -51,6 +55,7 @@ def run_tests(
         from_scratch=from_scratch,
         keep_failed=keep,
         strict=strict,
+        audit=audit,
     )
 
 
@@ -59,6 +64,7 @@ def run(
     from_scratch: Scratch = False,
     keep: Keep = False,
     timings: Times = None,
+    audit: Audit = False,
     environment: Where = "test",
 ) -> int:
     """Run any command in a sandbox that goes with it. Example: envctl run -- go test ./..."""
@@ -67,7 +73,8 @@ def run(
     if not edge.flags.rest:
         raise UsageError("there is nothing to run", hint="the command stands after --: envctl run -- go test ./...")
     project = edge.project(environment)
-    wished = wish.of_command(project, edge.flags.rest, from_scratch=from_scratch, keep_failed=keep)
+    asked = audit or project.config.test.audit
+    wished = wish.of_command(project, edge.flags.rest, from_scratch=from_scratch, keep_failed=keep, audit=asked)
     return running.ran(edge, project, wished, timings)
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envctl import leases, ports, recovery, runs, sandbox, servers, templates
 from envctl.errors import EnvctlError
@@ -17,12 +18,15 @@ from envctl.runs import Run
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
 from envctl.templates import Ready
-from envctl.testing import belief, command, desk, foresight, interruption, upkeep
+from envctl.testing import audited, belief, command, desk, foresight, interruption, upkeep
 from envctl.testing.admittance import Admittance
 from envctl.testing.attendant import Attendant
 from envctl.testing.sandboxes import Sandboxes
 from envctl.testing.timings import Timings
 from envctl.testing.wish import Wish, narrowed
+
+if TYPE_CHECKING:
+    from envctl.audit import Audit
 
 TURNS = 30
 """A turn is waited for so many times as long as a lock: it comes when somebody's tests are over."""
@@ -63,6 +67,8 @@ class Live:
     faults: list[EnvctlError] = field(default_factory=list)
     """Why it counts as failed, whatever its command's exit code."""
     kept: tuple[Resource, ...] = ()
+    audit: Audit | None = None
+    """What looks for escapes, where that is wished."""
 
     @property
     def exit_code(self) -> int:
@@ -99,6 +105,7 @@ def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Tim
                 _surely_made(live)
             ended.append(live)
             belief.examine(live)
+            audited.examine(live)
     except EnvctlError as error:
         if not ended:
             raise
@@ -121,7 +128,9 @@ def opened(project: Project, wish: Wish, timings: Timings, *, wait: float, voice
         stack.enter_context(afterwards(lambda: _clean_up(live)))
         _make(live)
         stack.enter_context(admittance)
-        handlers = {**attendant.handlers(), "doubt": lambda question, caller: belief.told(live)}
+        live.audit = audited.of(live)
+        doubt = {"doubt": lambda question, caller: belief.told(live)}
+        handlers = {**attendant.handlers(), **audited.handlers(live), **doubt}
         stack.enter_context(desk.opened(live.socket, handlers, left=attendant.left))
         yield live
 

@@ -12,7 +12,7 @@ from envctl.keeper.keeping import Kept
 from envctl.libpq import REDIRECTING
 from envctl.model import Command
 from envctl.processes import run_foreground
-from envctl.testing import passport
+from envctl.testing import audited, passport
 
 if TYPE_CHECKING:
     from envctl.testing import Live, Voice
@@ -31,7 +31,10 @@ def run(live: Live, keeper: Kept, voice: Voice) -> int:
 
     def work() -> int:
         try:
-            return run_foreground(command, impatient=live.wish.plugin, ahead=keeper, meanwhile=live.prepare)
+            with audited.looking(live) as look:
+                return run_foreground(
+                    command, impatient=live.wish.plugin, ahead=keeper, meanwhile=live.prepare, remaining=look
+                )
         except EnvctlError as error:
             if error.code == "no_program":
                 error.exit_code = NOT_BEGUN

@@ -14,6 +14,7 @@ from envctl.testing.wish import Wish
 
 PLUGIN = "envctl_pytest_plugin"
 SOURCE = Path(__file__).parents[1] / "pytest_plugin.py"
+AUDITOR = SOURCE.with_name("pytest_audit.py")
 
 
 def issued(project: Project, wish: Wish, socket: Path, *, early: bool) -> dict[str, str]:
@@ -34,6 +35,7 @@ def content(project: Project, wish: Wish, socket: Path) -> dict[str, Any]:
         "plugin": str(_plugin()),
         "root": str(project.root),
         "wrong_tree": wish.wrong_tree,
+        **({"audit": str(AUDITOR)} if wish.audit else {}),
     }
 
 

@@ -35,6 +35,7 @@ class Wish:
     from_scratch: bool = False
     keep_failed: bool = False
     strict: bool = False
+    audit: bool = False
     wrong_tree: str = "refuse"
 
     @property
@@ -85,6 +86,7 @@ def of_suite(project: Project, suite: str, words: Sequence[str], **flags: Any) -
         from_scratch=project.environment == "ci",
         keep_failed=test.keep_failed,
         strict=test.strict,
+        audit=test.audit,
         wrong_tree=test.wrong_tree,
     )
     return replace(wish, **{key: value for key, value in flags.items() if value})

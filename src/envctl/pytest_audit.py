@@ -1,0 +1,139 @@
+"""What a run's test processes tell its audit: which test runs when, what Python makes outside of the checkout, and when
+all is done. Loaded by the plugin from this file, in an audited run alone; standard library and Python 3.8, as that.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+OFTEN = 0.25
+"""Seconds between two tellings, at least: a test costs no round trip of its own."""
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+class Auditor:
+    """Hears of every path that Python makes, from the interpreter's own audit events, and of every test."""
+
+    def __init__(self, run: Any) -> None:
+        self.desk = run.desk
+        self.worker = run.worker
+        self.root = run.passport["root"].rstrip(os.sep) + os.sep
+        self.test = ""
+        self.ran: list[tuple[str, float, float]] = []
+        self.made: deque[tuple[str, str]] = deque(maxlen=10_000)
+        self.told = time.monotonic()
+        self.process = os.getpid()
+        sys.addaudithook(self.hear)
+
+    def hear(self, event: str, args: tuple[Any, ...]) -> None:
+        """Note a path that is about to be made. An event comes in any thread, and must cost next to nothing."""
+        kind = MAKING.get(event)
+        if kind is None:
+            return
+        with suppress(Exception):
+            for path in kind(args):
+                found = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 (no look at the disk, which resolve takes)
+                if not found.startswith(self.root) and not os.path.lexists(found):
+                    self.made.append((found, self.test))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Only where tests are run, never in a controller of workers."""
+        begun = time.time()
+        self.test = item.nodeid
+        try:
+            return (yield)
+        finally:
+            self.ran.append((item.nodeid, begun, time.time()))
+            self.test = ""
+            if time.monotonic() - self.told > OFTEN:
+                self.tell()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        """All fixtures are gone, and this process still lives."""
+        try:
+            return (yield)
+        finally:
+            self.tell()
+            with suppress(pytest.UsageError):
+                self.desk.ask(ask="finished", worker=self.worker, own=sorted(_own(session.config)))
+
+    def pytest_unconfigure(self) -> None:
+        """What plugins wrote at the very end."""
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell what has come together. A forked child leaves that to its parent."""
+        if os.getpid() != self.process:
+            return
+        tests, self.ran = self.ran, []
+        made = [self.made.popleft() for _ in range(len(self.made))]
+        self.told = time.monotonic()
+        if tests or made:
+            with suppress(pytest.UsageError):
+                self.desk.ask(tell="ran", worker=self.worker, tests=tests, made=list(dict.fromkeys(made)))
+
+
+def _opened(args: tuple[Any, ...]) -> Iterator[Any]:
+    path, _, flags = args
+    if flags & WRITING and not isinstance(path, int):
+        yield path
+
+
+def _made(args: tuple[Any, ...]) -> Iterator[Any]:
+    """`mkdir`: a path that is seen from a descriptor is not known."""
+    if args[-1] == -1:
+        yield args[0]
+
+
+def _target(args: tuple[Any, ...]) -> Iterator[Any]:
+    yield args[1]
+
+
+def _database(args: tuple[Any, ...]) -> Iterator[Any]:
+    if args[0] != ":memory:":
+        yield args[0]
+
+
+def _bound(args: tuple[Any, ...]) -> Iterator[Any]:
+    if isinstance(args[1], (str, bytes)) and args[1][:1] not in ("", b"", "\0", b"\0"):
+        yield args[1]
+
+
+MAKING = {
+    "open": _opened,
+    "os.mkdir": _made,
+    "os.rename": _target,
+    "os.link": _target,
+    "os.symlink": _target,
+    "sqlite3.connect": _database,
+    "socket.bind": _bound,
+}
+"""The interpreter's events for what may make a path, and which of their arguments it is."""
+
+
+def _own(config: pytest.Config) -> Iterator[str]:
+    """Folders and files that are pytest's own, or that somebody asked for by an option."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    base = getattr(factory, "_basetemp", None)
+    if base is not None:
+        given = getattr(factory, "_given_basetemp", None)
+        yield os.path.realpath(base if given else Path(base).parent)
+    cache = getattr(getattr(config, "cache", None), "_cachedir", None)
+    if cache is not None:
+        yield os.path.realpath(cache)
+    for value in vars(config.option).values():
+        if isinstance(value, str) and os.sep in value.strip(os.sep):
+            yield os.path.realpath(value)
