@@ -10,7 +10,7 @@ from envctl import engines, held, leases, namespace, ports, workspaces
 from envctl.clean.outcomes import Outcome, Result, failed
 from envctl.clean.plans import Action
 from envctl.errors import EnvctlError
-from envctl.inventory import evidence
+from envctl.inventory import books, evidence, leftovers
 from envctl.model import Talk
 from envctl.project import Project
 
@@ -27,9 +27,9 @@ def forgotten(project: Project, todo: Iterable[Action], *, wait: float, talk: Ta
 
 
 def _one(project: Project, action: Action, wait: float, talk: Talk) -> tuple[Result, str]:
-    resource = action.finding.resource
-    if resource.service in engines.REGISTRY:
-        engines.get(resource.service).discard(resource)
+    resource, place = action.finding.resource, action.finding.place
+    if place.startswith(leftovers.PLACE):
+        engines.get(place.removeprefix(leftovers.PLACE)).discard(resource)
         return "done", ""
     if resource.kind == "checkout":
         return _checkout(project, resource.name, wait, talk)
@@ -71,7 +71,5 @@ def _port(project: Project, key: str) -> tuple[Result, str]:
 
 
 def _is_used(project: Project, key: str) -> bool:
-    from envctl.inventory import books
-
     facts = evidence.gather(project)
     return any(one.resource.name == key and one.verdict != "orphan" for one in books.ports_of(project, facts))

@@ -58,7 +58,8 @@ def clean(
     if list_quarantine:
         return _listed(edge, plan)
     if dry_run:
-        text = "\n".join([*map(_line, plan.actions), _summary(Counter(one.do for one in plan.actions))])
+        shown = [one for one in plan.actions if edge.flags.verbose or not _is_a_note(one)]
+        text = "\n".join([*map(_line, shown), _summary(Counter(one.do for one in shown))])
         edge.output.result(edge.command, _data(plan), text)
         return 0
     if everything and plan.todo:
@@ -86,11 +87,12 @@ def restore(
 def _told(edge: Edge, plan: Plan, outcomes: tuple[Outcome, ...]) -> int:
     """What was done, what was not and why. A thing in use is nobody's to take, which `--all` has to say."""
     failed = [one for one in outcomes if one.result == "failed"]
-    spared = plan.live if plan.scope.everything else ()
+    spared = [one for one in plan.live if not _is_a_note(one)] if plan.scope.everything else []
     code = 1 if failed or spared else 0
     counts = Counter(DONE[one.action.do] for one in outcomes if one.result == "done")
     counts["failed"] = len(failed)
-    counts["kept"] = len(plan.actions) - len(plan.todo) + sum(one.result == "kept" for one in outcomes)
+    staying = sum(one.do == "keep" and not _is_a_note(one) for one in plan.actions)
+    counts["kept"] = staying + sum(one.result == "kept" for one in outcomes)
     lines = [_outcome_line(one) for one in outcomes if one.result != "gone"]
     lines += [f"in use      {_named(one.finding)}: {one.why}" for one in spared]
     edge.output.result(edge.command, _data(plan, outcomes), "\n".join([*lines, _summary(counts)]), exit_code=code)
@@ -110,6 +112,11 @@ def _listed(edge: Edge, plan: Plan) -> int:
     data = {"quarantine": [{**_described(one), **_notes(one.resource), "was": was(one.resource)} for one in found]}
     edge.output.result(edge.command, data, "\n".join(lines) or "nothing is in quarantine")
     return 0
+
+
+def _is_a_note(action: Action) -> bool:
+    """Ports and registrations that stay are of interest to nobody who did not ask for more."""
+    return action.do == "keep" and action.finding.place == "state"
 
 
 def _tell_unseen(edge: Edge, plan: Plan) -> None:

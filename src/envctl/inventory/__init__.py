@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from envctl.inventory import books, evidence, places, verdicts
+from envctl.inventory import books, evidence, leftovers, places, verdicts
 from envctl.model import Finding, Talk, Unseen
 from envctl.project import Project
 
@@ -30,10 +30,21 @@ def take(project: Project, *, command: str, wait: float, talk: Talk) -> Inventor
     What is there is listed before it is asked who lives: whatever was seen had its maker on record by then.
     """
     sights, unseen = places.look(project, command=command, wait=wait, talk=talk)
-    found = [one for sight in sights for one in sight.seen]
     facts = evidence.gather(project)
-    findings = [*judged(found, facts), *books.findings(project, found, unseen, facts)]
-    return Inventory(tuple(sorted(findings, key=_order)), unseen)
+    findings = [finding for sight in sights for finding in _seen(sight, facts)]
+    findings += books.findings(project, findings, unseen, facts)
+    kept = list(leftovers.findings(project))
+    findings += [one for one in kept if isinstance(one, Finding)]
+    blind = (*unseen, *(one for one in kept if isinstance(one, Unseen)))
+    return Inventory(tuple(sorted(findings, key=_order)), blind)
+
+
+def _seen(sight: places.Sight, facts: verdicts.Facts) -> list[Finding]:
+    """Who is connected is asked only where it still matters: of what would go otherwise."""
+    found = judged(sight.seen, facts)
+    if not any(one.verdict == "orphan" for one in found):
+        return found
+    return judged(places.with_sessions(sight), facts)
 
 
 def judged(found: Iterable[verdicts.Found], facts: verdicts.Facts) -> list[Finding]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from envctl import held, ports, residue
 from envctl.errors import EnvctlError
-from envctl.inventory.verdicts import CLEAN, Facts, Found, Judged
+from envctl.inventory.verdicts import CLEAN, Facts, Judged
 from envctl.model import Environment, Finding, Owner, Resource, Unseen
 from envctl.project import Project
 from envctl.runs import folders
@@ -18,7 +18,7 @@ SERVICE = "state"
 KINDS = ("run", "checkout", "pin", "port")
 
 
-def findings(project: Project, seen: Collection[Found], unseen: Collection[Unseen], facts: Facts) -> Iterator[Finding]:
+def findings(project: Project, seen: Iterable[Finding], unseen: Collection[Unseen], facts: Facts) -> Iterator[Finding]:
     """All of them. A checkout is needed for as long as anything is left of it, or may be where nobody could look."""
     used = {one.resource.owner.namespace for one in seen if one.resource.owner is not None}
     yield from _runs(project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,12 +12,14 @@ from pathlib import Path
 from envctl import services
 from envctl.errors import EnvctlError
 from envctl.inventory.verdicts import Found, Reach
-from envctl.model import Address, Talk, Unseen
+from envctl.model import Address, Seen, Talk, Unseen
 from envctl.project import Project
 from envctl.recovery.visit import Visit, visited
 from envctl.services import likeness
 
 TOGETHER = 8
+TELLING = frozenset({"postgres"})
+"""The services whose census tells of sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,19 @@ def listed(sight: Sight, project: Project) -> tuple[Found, ...]:
     like = likeness.of(project.config.project, project.config.names, project.buckets)
     found = services.get(sight.service).list(sight.address, project.config.project, like=like)
     return tuple(Found(one, sight.home.name, sight.reach) for one in found)
+
+
+def with_sessions(sight: Sight) -> tuple[Found, ...]:
+    """The same, with how many are connected to each, where the server tells."""
+    if sight.service not in TELLING or not sight.seen:
+        return sight.seen
+    there = services.get(sight.service).census(sight.address, lease="")
+    inside = Counter((kind, name) for one in there if one.kind == "session" for kind, name in _entered(one))
+    return tuple(replace(one, sessions=inside[one.resource.kind, one.resource.name]) for one in sight.seen)
+
+
+def _entered(session: Seen) -> tuple[tuple[str, str], ...]:
+    return ("database", session.name), ("role", session.login)
 
 
 def reach(engine: str, address: Address) -> Reach:

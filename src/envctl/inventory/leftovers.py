@@ -1,0 +1,48 @@
+"""What engines keep of a project: data folders, containers, volumes, networks; by the marks they bear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envctl import engines
+from envctl.errors import EnvctlError
+from envctl.inventory.places import told
+from envctl.inventory.verdicts import CLEAN, Judged
+from envctl.model import Finding, Owner, Resource, Unseen
+from envctl.project import Project
+
+PLACE = "engine "
+"""Before the engine's name, in the place where such a thing was seen."""
+
+
+def findings(project: Project) -> Iterator[Finding | Unseen]:
+    """Those of every engine that this project uses, or has used, here."""
+    for name in _engines(project):
+        try:
+            for one in engines.get(name).leftovers(project.config.project):
+                yield _finding(one, f"{PLACE}{name}")
+        except EnvctlError as error:
+            yield Unseen(f"{PLACE}{name}", told(error))
+
+
+def _engines(project: Project) -> list[str]:
+    """To ask docker costs a process, so it is asked where there is a reason to."""
+    used = {"embedded", project.config.engine, *(home.name.rpartition("-")[2] for home in project.home.glob("*-*"))}
+    return [name for name in engines.REGISTRY if name in used]
+
+
+def _finding(one: Resource, place: str) -> Finding:
+    judged = _judged(one.owner) if one.owner else ("unexplained", "it bears no mark of ours", "")
+    return Finding(one, place, one.owner.environment if one.owner else None, *judged)
+
+
+def _judged(owner: Owner) -> Judged:
+    """Data of `dev` are somebody's even where the state folder that knew of them is gone."""
+    state, home = owner.notes.get("state", ""), owner.notes.get("home", "")
+    if state == "running":
+        return "live", f"the servers of {home} run", ""
+    if state != "gone":
+        return "idle", f"of the servers in {home}, which are stopped", f"{CLEAN} --all"
+    if owner.environment == "dev":
+        return "unexplained", f"the state folder {home} that it belonged to is gone", f"{CLEAN} --all"
+    return "orphan", f"throw-away, and the state folder {home} that it belonged to is gone", CLEAN

@@ -1,0 +1,217 @@
+"""What git proves to be gone: asked of real repositories, in every state that looks like an end and is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from envctl import git, repository, workspaces
+from envctl.errors import EnvctlError
+from envctl.inventory import evidence
+from envctl.inventory.verdicts import Whereabouts
+from envctl.model import Namespace
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="the git program makes the repositories")
+
+
+@pytest.fixture(autouse=True)
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state folder of the test's own, and nothing of the person's git."""
+    for variable in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("ENVCTL_STATE_DIR", str(tmp_path / "state"))
+
+
+def run(folder: Path, *words: str, code: int = 0) -> None:
+    words = ("git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words)
+    assert subprocess.run(words, cwd=folder, capture_output=True, check=False).returncode == code
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    run(folder, "init", "-q", "-b", "main")
+    run(folder, "commit", "-q", "--allow-empty", "-m", "one")
+    return folder
+
+
+@pytest.fixture
+def worktree(clone: Path, tmp_path: Path) -> Path:
+    run(clone, "worktree", "add", "-q", "-b", "feature/x", str(tmp_path / "tree"))
+    return tmp_path / "tree"
+
+
+def register(folder: Path, *, source: str = "git", branch: str | None = None, name: str = "mine") -> None:
+    checkout = git.checkout(folder)
+    assert checkout is not None
+    named = checkout.branch if branch is None else branch
+    namespace = Namespace(name, source, named, folder)  # type: ignore[arg-type]
+    workspaces.register("shop", namespace, default_branch="main", wait=5, talk=lambda line: None)
+
+
+def found(name: str = "mine") -> Whereabouts:
+    return evidence.checkouts("shop")[name]
+
+
+def is_gone(name: str = "mine") -> bool:
+    return bool(found(name).gone)
+
+
+def test_a_checkout_that_is_there_is_neither_gone_nor_in_doubt(clone: Path, worktree: Path) -> None:
+    register(clone, name="clone")
+    register(worktree, name="tree")
+    assert (found("clone").gone, found("clone").doubt) == (found("tree").gone, found("tree").doubt) == ("", "")
+
+
+def test_a_removed_worktree_is_gone_and_so_is_a_pruned_one(clone: Path, worktree: Path) -> None:
+    register(worktree)
+    shutil.rmtree(worktree)
+    assert not is_gone()
+    assert "git still lists the worktree" in found().doubt
+    run(clone, "worktree", "prune")
+    assert is_gone()
+
+
+def test_a_moved_worktree_is_not_gone(clone: Path, worktree: Path, tmp_path: Path) -> None:
+    register(worktree)
+    run(clone, "worktree", "move", str(worktree), str(tmp_path / "elsewhere"))
+    assert not is_gone()
+    (tmp_path / "elsewhere").rename(tmp_path / "by hand")
+    assert not is_gone()
+
+
+def test_a_locked_worktree_on_a_disk_that_is_not_there_is_not_gone(clone: Path, worktree: Path) -> None:
+    register(worktree)
+    run(clone, "worktree", "lock", str(worktree))
+    shutil.rmtree(worktree)
+    run(clone, "worktree", "prune")
+    assert not is_gone()
+
+
+def test_a_deleted_branch_is_gone_and_one_that_a_remote_had_is_not(clone: Path) -> None:
+    run(clone, "switch", "-q", "-c", "feature/x")
+    register(clone)
+    run(clone, "switch", "-q", "main")
+    assert not is_gone()
+    run(clone, "pack-refs", "--all")
+    assert not is_gone()
+    run(clone, "update-ref", "refs/remotes/origin/feature/x", "HEAD")
+    run(clone, "branch", "-q", "-D", "feature/x")
+    assert not is_gone()
+    run(clone, "update-ref", "-d", "refs/remotes/origin/feature/x")
+    assert is_gone()
+
+
+@pytest.mark.parametrize("name", ["Feature/X", "e\u0301t\u00e9", "a/feature/x"])
+def test_in_doubt_about_how_a_branch_is_written_it_is_there(clone: Path, name: str) -> None:
+    found_there = repository.read(clone / ".git")
+    known = {"Feature/X": "feature/x", "e\u0301t\u00e9": "\u00e9te\u0301", "a/feature/x": "a/feature/x"}[name]
+    run(clone, "branch", known)
+    assert not found_there.has_branch(name)
+    assert repository.read(clone / ".git").has_branch(name)
+
+
+def test_a_branch_is_not_there_because_its_name_ends_another(clone: Path) -> None:
+    run(clone, "branch", "xfeature/auth")
+    assert not repository.read(clone / ".git").has_branch("feature/auth")
+
+
+def test_a_branch_that_is_being_rebased_or_was_never_committed_to_is_there(clone: Path) -> None:
+    (clone / "file").write_text("ours")
+    run(clone, "switch", "-q", "-c", "feature/x")
+    run(clone, "add", "file")
+    run(clone, "commit", "-q", "-m", "ours")
+    register(clone)
+    run(clone, "switch", "-q", "main")
+    (clone / "file").write_text("theirs")
+    run(clone, "add", "file")
+    run(clone, "commit", "-q", "-m", "theirs")
+    run(clone, "switch", "-q", "feature/x")
+    run(clone, "rebase", "-q", "main", code=1)
+    run(clone, "update-ref", "-d", "refs/heads/feature/x")
+    assert not is_gone(), "the rebase will put it back"
+    run(clone, "rebase", "--quit")
+    run(clone, "switch", "-q", "-f", "--orphan", "feature/x")
+    assert not is_gone(), "its first commit is yet to come"
+    run(clone, "switch", "-q", "-f", "main")
+    assert is_gone()
+
+
+def test_a_deleted_clone_proves_nothing(clone: Path) -> None:
+    register(clone)
+    shutil.rmtree(clone)
+    assert not is_gone()
+    assert "cannot be read" in found().doubt
+
+
+@pytest.mark.parametrize("missing", ["refs", "objects", "HEAD"])
+def test_half_a_repository_proves_nothing(clone: Path, worktree: Path, missing: str) -> None:
+    register(worktree)
+    run(clone, "worktree", "remove", "--force", str(worktree))
+    assert is_gone()
+    (clone / ".git" / missing).rename(clone / "elsewhere")
+    assert not is_gone()
+
+
+def test_a_head_that_nobody_can_read_proves_nothing(clone: Path, worktree: Path) -> None:
+    register(clone, branch="feature/y")
+    assert is_gone()
+    (clone / ".git/worktrees/tree/HEAD").write_text("ref")
+    assert not is_gone()
+
+
+def test_a_folder_that_may_not_be_read_is_an_error_and_no_empty_list(clone: Path) -> None:
+    (clone / ".git/worktrees").write_text("no folder")
+    with pytest.raises(EnvctlError, match="cannot be read"):
+        repository.read(clone / ".git")
+
+
+@pytest.mark.parametrize("source", ["BRANCH_NAME", "flag", "ci", "default"])
+def test_a_name_that_a_person_chose_does_not_end_with_a_branch(clone: Path, source: str) -> None:
+    register(clone, source=source, branch="never/was")
+    assert not is_gone()
+
+
+def test_a_detached_worktree_has_no_branch_whose_end_git_could_tell(clone: Path, worktree: Path) -> None:
+    run(worktree, "checkout", "-q", "--detach")
+    register(worktree, branch="")
+    run(clone, "worktree", "remove", "--force", str(worktree))
+    assert not is_gone()
+
+
+def test_another_worktree_in_the_same_place_is_not_gone(clone: Path, worktree: Path) -> None:
+    register(worktree)
+    run(clone, "worktree", "remove", "--force", str(worktree))
+    run(clone, "worktree", "add", "-q", str(worktree), "feature/x")
+    assert not is_gone()
+
+
+def test_a_reftable_is_read_by_git(tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    folder.mkdir()
+    done = subprocess.run(["git", "init", "-q", "--ref-format=reftable", "-b", "main", str(folder)], check=False)
+    if done.returncode:
+        pytest.skip("this git knows no reftable")
+    run(folder, "commit", "-q", "--allow-empty", "-m", "one")
+    run(folder, "branch", "feature/x")
+    assert repository.read(folder / ".git").has_branch("feature/x")
+    assert not repository.read(folder / ".git").has_branch("feature/y")
+
+
+def test_registrations_from_before_are_readable_and_prove_nothing(clone: Path, tmp_path: Path) -> None:
+    register(clone)
+    file = tmp_path / "state/projects/shop/workspaces/mine.json"
+    file.write_text(json.dumps({"version": 1, "path": str(clone), "branch": "gone", "primary": False}))
+    assert (found().gone, found().doubt) == ("", "")
+    shutil.rmtree(clone)
+    assert not is_gone()
+    assert "names no repository" in found().doubt
+    file.write_text("half wri")
+    assert not evidence.checkouts("shop")
