@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -24,8 +25,15 @@ PATIENCE = 300.0
 """How long this machine's own servers may take: they are asked for the size of everything."""
 GRACE = 2.0
 """Beyond the limit that every question has by itself: whoever does not keep it is not waited for."""
-Judge = Callable[[Pulls], Iterable[Row]]
-"""What was seen in a place, waiting for the list of open pull requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen in a place, waiting for the list of open pull requests."""
+
+    judged: Callable[[Pulls], Iterable[Row]]
+    here: bool = False
+    """Whether it is the engine of this machine, which the inventory looks at too."""
 
 
 def audit(
@@ -45,11 +53,12 @@ def audit(
     only, limit = tuple(only), float(project.config.leaks.timeout)
     wanted = _wanted(project, only)
     far = {place: Look(place, work, limit + GRACE) for place, work in _far(project, wanted, environ, began + limit)}
-    asked = _pulls(project, environ, limit) if far else None
     work = partial(local.look, project, start=start, wait=wait, talk=talk)
     here = Look("this machine", work, PATIENCE + wait) if LOCAL in wanted else None
-    rows, unseen = _joined(far, asked, here)
-    if any(row.environment == "preview" for row in rows) and asked is None:
+    sights = [look.result() for look in far.values()]
+    opened = _opened(project, environ, limit) if far else None  # Only now: what was seen had its pull request by then.
+    rows, unseen = _joined(sights, opened, here)
+    if any(row.environment == "preview" for row in rows) and not project.config.preview.pulls:
         unseen.append(Unseen(PULLS, "which are open is not known: [preview] pulls is not set"))
     return Audit(project.config.project, now, time.monotonic() - began, ordered(rows), tuple(unseen), ", ".join(only))
 
@@ -69,7 +78,7 @@ def _wanted(project: Project, only: tuple[str, ...]) -> tuple[str, ...]:
 
 def _far(
     project: Project, wanted: Iterable[str], environ: Mapping[str, str], until: float
-) -> Iterable[tuple[str, Callable[[], Judge]]]:
+) -> Iterable[tuple[str, Callable[[], Sight]]]:
     """The places on other machines."""
     config, signs = project.config, _signs(project)
     for name in wanted:
@@ -82,37 +91,41 @@ def _far(
             yield f"registry {image}", partial(_tags, image, login, until)
 
 
-def _target(context: str, signs: Signs, until: float) -> Judge:
-    return partial(previews.of_target, targets.look(context, until=until), signs)
+def _target(context: str, signs: Signs, until: float) -> Sight:
+    seen = targets.look(context, until=until)
+    return Sight(partial(previews.of_target, seen, signs), seen.here)
 
 
-def _tags(image: str, login: str, until: float) -> Judge:
-    return partial(previews.of_registry, registry.tags(registry.repository(image, login), until=until))
+def _tags(image: str, login: str, until: float) -> Sight:
+    return Sight(partial(previews.of_registry, registry.tags(registry.repository(image, login), until=until)))
 
 
-def _pulls(project: Project, environ: Mapping[str, str], limit: float) -> Look[frozenset[int]] | None:
+def _opened(project: Project, environ: Mapping[str, str], limit: float) -> frozenset[int] | Unseen | None:
+    """The open pull requests, if somebody can be asked for them."""
     preview, until = project.config.preview, time.monotonic() + limit
-    return Look(PULLS, lambda: pulls.opened(preview, environ, until=until), limit + GRACE) if preview.pulls else None
+    if not preview.pulls:
+        return None
+    return Look(PULLS, lambda: pulls.opened(preview, environ, until=until), limit + GRACE).result()
 
 
 def _joined(
-    far: Mapping[str, Look[Judge]], asked: Look[frozenset[int]] | None, here: Look[local.Seen] | None
+    sights: Iterable[Sight | Unseen], opened: frozenset[int] | Unseen | None, here: Look[local.Seen] | None
 ) -> tuple[list[Row], list[Unseen]]:
-    """The rows of all places, and the places that have none to show."""
-    rows, unseen, opened = list[Row](), list[Unseen](), asked.result() if asked else None
+    """The rows of all places, each thing once, and the places that have none to show."""
+    seen = here.result() if here else ((), ())
+    rows, unseen = ((), [seen]) if isinstance(seen, Unseen) else (seen[0], list(seen[1]))
+    far, covered = list[Row](), set[tuple[str, str]]()
     if isinstance(opened, Unseen):
         unseen.append(opened)
         opened = None
-    for look in far.values():
-        judge = look.result()
-        if isinstance(judge, Unseen):
-            unseen.append(judge)
-        else:
-            rows += judge(opened)
-    seen = here.result() if here else ((), ())
-    if isinstance(seen, Unseen):
-        return rows, [*unseen, seen]
-    return [*rows, *seen[0]], [*unseen, *seen[1]]
+    for sight in sights:
+        if isinstance(sight, Unseen):
+            unseen.append(sight)
+            continue
+        found = list(sight.judged(opened))
+        far += found
+        covered |= {(row.kind, row.name) for row in found if sight.here}
+    return [*(row for row in rows if (row.kind, row.name) not in covered), *far], unseen
 
 
 def _signs(project: Project) -> Signs:

@@ -75,7 +75,7 @@ def of_registry(tags: Iterable[Tag], pulls: Pulls) -> Iterator[Row]:
         verdict, reason = judged(tag.pull, pulls)
         remedy = f"skopeo delete docker://{tag.name}"
         if verdict == "orphan" and tag.digest in kept:
-            reason, remedy = f"{reason}; its manifest is also that of pr-{kept[tag.digest]}, which is", ""
+            reason, remedy = f"{reason}, but pr-{kept[tag.digest]} is and has the same manifest: keep it until then", ""
         yield Row(
             environment="preview",
             place=f"registry {tag.image.partition('/')[0]}",

@@ -59,7 +59,7 @@ def _leaks(audit: Audit) -> Table:
     table.add_column(overflow="fold")
     for row in audit.leaks:
         table.add_row(_text(row.verdict, STYLES[row.verdict]), _text(_line(row, audit.at)))
-        table.add_row("", _text(harmless(row.reason), "dim"))
+        table.add_row("", _text(harmless(f"{row.place}: {row.reason}"), "dim"))
         if row.remedy:
             table.add_row("", _text(f"→ {harmless(row.remedy)}"))
     return table
@@ -89,7 +89,7 @@ def _line(row: Row, now: str) -> str:
 
 def _parts(row: Row, now: str) -> Iterator[str]:
     yield f"{row.environment} {row.kind} {row.name}".lstrip()
-    yield from (row.owner, age(row, now), size(row.bytes), f"in {row.place}")
+    yield from (row.owner, age(row, now), size(row.bytes))
 
 
 def _table(*columns: str, right: Iterable[str] = ()) -> Table:

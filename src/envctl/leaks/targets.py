@@ -63,12 +63,12 @@ def look(context: str, *, until: float) -> Target:
     def ask(command: Command) -> str:
         left = until - time.monotonic()
         if left <= 0:
-            raise UnavailableError(f"docker context {context} gave no answer in time")
+            raise UnavailableError("it gave no answer in time")
         done = shell.run(command, check=False, seconds=left)
         if done.code == 0:
             return done.out
         named = containers.daemon_error(containers.named("docker compose"), done.err)
-        raise UnavailableError(f"docker context {context} could not be asked", cause=shell.tail(done.err, 2)) from named
+        raise UnavailableError("it could not be asked", cause=shell.tail(done.err, 2)) from named
 
     with ThreadPoolExecutor(6) as pool:
         here = pool.submit(_same_engine, context, ask)

@@ -14,8 +14,6 @@ from envctl.leaks.schedule.plan import HOUR, Plan
 from envctl.model import Command
 
 SECONDS = 30.0
-TO_FILE = 'exec crontab -l >"$1"'
-"""`crontab -l` into a file: read as text, bytes of other encodings would be lost."""
 
 
 def available() -> bool:
@@ -83,17 +81,21 @@ def _ours(one: bytes, key: str) -> bool:
 
 
 def _read() -> bytes | None:
-    """The user's crontab; None where there is none."""
-    with tempfile.TemporaryDirectory(prefix="envctl-") as folder:
-        file = Path(folder) / "crontab"
-        done = shell.run(
-            Command(("sh", "-c", TO_FILE, "sh", str(file)), env={"LC_ALL": "C"}), check=False, seconds=SECONDS
-        )
-        if done.code == 0:
-            return file.read_bytes()
-    if "no crontab" in done.err.lower():
+    """The user's crontab; None where there is none. `crontab -l` may print it changed, its editor gets it as it is."""
+    done = shell.run(Command(("crontab", "-l"), env={"LC_ALL": "C"}), check=False, seconds=SECONDS)
+    if done.code and "no crontab" in done.err.lower():
         return None
-    raise EnvctlError("the crontab could not be read", cause=shell.tail(done.err), hint="crontab -l")
+    if done.code:
+        raise EnvctlError("the crontab could not be read", cause=shell.tail(done.err), hint="crontab -l")
+    with tempfile.TemporaryDirectory(prefix="envctl-") as folder:
+        script, copy = Path(folder) / "editor", Path(folder) / "copy"
+        script.write_text(f'exec cat -- "$1" >{shlex.quote(str(copy))}\n')
+        editor = f"sh {shlex.quote(str(script))}"
+        shell.run(Command(("crontab", "-e"), env={"VISUAL": editor, "EDITOR": editor}), seconds=SECONDS)
+        try:
+            return copy.read_bytes()
+        except OSError as error:
+            raise EnvctlError("the crontab could not be read", cause="`crontab -e` started no editor") from error
 
 
 def _write(table: bytes) -> None:
