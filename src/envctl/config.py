@@ -69,6 +69,8 @@ class Config:
     environments: Mapping[Environment, Override]
     environment: Environment | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    listening: frozenset[str] = frozenset()
+    """The `ENVCTL_…` variables that would set one of these."""
 
     def for_environment(self, environment: Environment) -> Config:
         """These settings as one environment has them."""
@@ -162,6 +164,7 @@ def load(
         overlays=overlays,
         lists_variables=bool(common),
         origins=reader.origins,
+        listening=frozenset(reader.listening) | {_url_variable(service) for service in kinds},
         **{key: getattr(document, key) for key in _AS_WRITTEN},
     )
     if placeholders is not None:
@@ -211,11 +214,15 @@ def _external(
     """The URL of each server that somebody else runs; a variable goes before the file."""
     urls = dict(written)
     for service in kinds:
-        variable = f"{variable_of((service,))}_URL"
+        variable = _url_variable(service)
         if environ.get(variable):
             urls[service] = environ[variable]
             reader.origins[f"external.{service}"] = variable
     return urls
+
+
+def _url_variable(service: str) -> str:
+    return f"{variable_of((service,))}_URL"
 
 
 def _variables(

@@ -10,6 +10,7 @@ from envctl.document import Duration
 from envctl.environments import Patterns
 from envctl.masking import masked
 from envctl.model import Environment
+from envctl.reference import toml
 
 if TYPE_CHECKING:
     from envctl.config import Config
@@ -18,13 +19,27 @@ if TYPE_CHECKING:
 def describe(config: Config, environment: Environment) -> dict[str, dict[str, Any]]:
     """Every key as one environment resolves it: its value, secrets masked, and where it came from."""
     config = config.for_environment(environment)
-    skipped = {"root", "file", "overlays", "lists_variables", "environments", "environment", "origins"}
+    skipped = {"root", "file", "overlays", "lists_variables", "environments", "environment", "origins", "listening"}
     found: dict[str, dict[str, Any]] = {}
     for one in fields(config):
         if one.name not in skipped:
             value = _flat(config.names) if one.name == "names" else getattr(config, one.name)
             _describe(found, one.name, value, config.origins)
     return found
+
+
+def written(described: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same with every value as a file would say it."""
+    return {key: {**one, "value": _written(one["value"])} for key, one in described.items()}
+
+
+def _written(value: Any) -> str:
+    """A table in it says only what is not empty."""
+    if isinstance(value, list):
+        return f"[{', '.join(_written(one) for one in value)}]"
+    if isinstance(value, Mapping) and value:
+        return toml({word: item for word, item in value.items() if item not in ("", [], {}, None)})
+    return "" if value is None else toml(value)
 
 
 def _flat(patterns: Patterns) -> dict[str, str]:

@@ -44,6 +44,8 @@ class Proposal:
 
     text: str
     reasons: tuple[str, ...]
+    told: tuple[str, ...]
+    """The reasons, each with the line that it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,12 @@ def propose(root: Path) -> Proposal:
     if "redis" in found:
         lines += [Line("\n[services.redis]", found["redis"])]
     lines += [*_processes(seen), *_compose(seen), *_variables(seen, tuple(found))]
-    return Proposal("".join(_written(line) for line in lines), tuple(line.reason for line in lines if line.reason))
+    told = [line for line in lines if line.reason]
+    return Proposal(
+        "".join(_written(line) for line in lines),
+        tuple(line.reason for line in told),
+        tuple(f"{line.text.strip()}: {line.reason}" if line.text else line.reason for line in told),
+    )
 
 
 def write(path: Path, text: str, overwrite: bool) -> None:
@@ -112,7 +119,7 @@ def _accepted(name: str) -> str:
 
 def _remarks(seen: Survey) -> Iterator[Line]:
     if seen.pytest:
-        yield Line("", f"pytest is set up in {seen.pytest}: nothing to repeat here")
+        yield Line("", f"pytest is set up in {seen.pytest}: `envctl test` runs it as it is")
 
 
 def _services(seen: Survey) -> dict[str, str]:
@@ -126,8 +133,8 @@ def _services(seen: Survey) -> dict[str, str]:
             name for name, text in placeholders.items() if text.startswith(f"{{{service}.") and _telling(name, text)
         )
         reasons += [f"{seen.example} has {name}" for name in named]
-        if service == "postgres" and seen.sql:
-            reasons.append(f"there is SQL in {seen.sql[0]}")
+        if service == "postgres" and (seen.sql or seen.reversible):
+            reasons.append(f"there is SQL in {(*seen.sql, seen.reversible)[0]}")
         if reasons:
             found[service] = "; ".join(dict.fromkeys(reasons))
     return found
@@ -142,6 +149,10 @@ def _postgres(seen: Survey, reason: str) -> Iterator[Line]:
         yield Line('extensions = ["vector"]', "; ".join(vector))
     if seen.sql:
         yield Line(f"sql = {toml(seen.sql)}", "SQL files, which envctl runs in the order of their names")
+    if seen.reversible:
+        yield Line(
+            "", f"{seen.reversible} has its own undoing in it: set `migrate` and `watch` for the tool that reads it"
+        )
     if seen.alembic:
         yield Line('migrate = "alembic upgrade head"', "alembic.ini is here")
         yield Line(f"watch = {toml((f'{seen.alembic}/**', 'alembic.ini'))}", "its script_location, and itself")

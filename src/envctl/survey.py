@@ -12,13 +12,15 @@ from typing import Any
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
-SQL = ("db/init", "db/migrations", "migrations", "sql", "schema")
+SQL = ("db", "db/init", "db/schema", "db/migrations", "database", "migrations", "supabase/migrations", "sql", "schema")
 
 _IMAGES: Mapping[str, str] = {
     "postgres": r"postgres|postgis|pgvector|timescaledb|supabase/postgres",
     "s3": r"minio/minio|bitnami/minio|seaweedfs|localstack|garage",
     "redis": r"redis|valkey|keydb|dragonfly",
 }
+_UNDOING = re.compile(r"--\s*(?:migrate:down|\+goose\s+down|\+migrate\s+down|!downs)", re.IGNORECASE)
+"""What begins the half of a migration that undoes the other: dbmate's, goose's, sql-migrate's, play's."""
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -44,6 +46,9 @@ class Survey:
     """The folder of the migrations that alembic.ini names; empty without one."""
     django: bool
     sql: tuple[str, ...]
+    """Patterns of the files that can be run as they are."""
+    reversible: str
+    """A file of SQL with its own undoing in it; empty without one."""
     example: str
     variables: Mapping[str, str]
     pytest: str
@@ -61,11 +66,24 @@ def survey(root: Path) -> Survey:
         images=tuple(_images(_text(root / compose))) if compose else (),
         alembic=_alembic(root),
         django="django" in _text(root / "manage.py"),
-        sql=tuple(f"{folder}/*.sql" for folder in SQL if any((root / folder).glob("*.sql"))),
+        sql=tuple(_sql(root)),
+        reversible=next((str(file.relative_to(root)) for folder in SQL if (file := _reversible(root / folder))), ""),
         example=example,
         variables=dict(_variables(_text(root / example))) if example else {},
         pytest=_pytest(root, project),
     )
+
+
+def _sql(root: Path) -> Iterator[str]:
+    """Of pairs only the halves that do something, not those that undo it."""
+    for folder in SQL:
+        files = [file.name for file in (root / folder).glob("*.sql")]
+        if files and not _reversible(root / folder):
+            yield f"{folder}/*.up.sql" if any(name.endswith(".down.sql") for name in files) else f"{folder}/*.sql"
+
+
+def _reversible(folder: Path) -> Path | None:
+    return next((file for file in sorted(folder.glob("*.sql")) if _UNDOING.search(_text(file))), None)
 
 
 def _dependencies(root: Path, project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

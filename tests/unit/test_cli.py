@@ -84,6 +84,33 @@ def test_a_project_elsewhere_is_worked_on_from_anywhere(run: Run, tmp_path: Path
     assert run("ns", "--project", str(tmp_path / "a b"), "--namespace", "x", cwd=tmp_path).out == "x\n"
 
 
+def test_config_shows_values_as_the_file_would_say_them(run: Run, tmp_path: Path) -> None:
+    text = """
+        project = "shop"
+        [services.postgres]
+        migrate = ["make db", { run = "make seed", cwd = "seed" }]
+        [test.suites.unit]
+        services = []
+    """
+    (tmp_path / "envctl.toml").write_text(text)
+    said = run("config", cwd=tmp_path, ENVCTL_TEST_KEEP_FAILED="1", ENVCTL_TEST_STRCIT="1")
+    rows = dict(line.split(maxsplit=1) for line in said.out.splitlines() if " " in line)
+    values = {key: " ".join(row.split()[:-1]) for key, row in rows.items()}
+    assert values["services.postgres.migrate"] == '[{ run = "make db" }, { run = "make seed", cwd = "seed" }]'
+    assert (values["test.suites.unit.services"], values["test.keep_failed"]) == ("[]", "true")
+    assert values["idle"] == '"10m"'
+    assert said.err.splitlines()[1:] == ["warning: ENVCTL_TEST_STRCIT sets nothing: did you mean 'ENVCTL_TEST_STRICT'?"]
+
+
+def test_init_says_what_it_wrote_and_why(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "new"
+    (place / "sql").mkdir(parents=True)
+    (place / "sql" / "1.sql").write_text("SELECT 1;")
+    said = run("init", cwd=place)
+    assert said.out == f"wrote {place / 'envctl.toml'}; next: envctl dev up, or envctl test\n"
+    assert 'sql = ["sql/*.sql"]: SQL files' in said.err
+
+
 def test_a_folder_that_is_not_there_is_wrong_usage(run: Run) -> None:
     said = run("ns", "--project", "/nowhere")
     assert (said.code, said.out) == (2, "")

@@ -13,7 +13,12 @@ from envctl.errors import ConfigError
 BAD = {
     "broken_toml": ('project = "shop"\n[services.postgres\n', ":2: broken TOML: expected ']'", "a table's name in [ ]"),
     "unclosed_text": ('project = "shop', ":1: broken TOML", "quotes"),
-    "key_given_twice": ('project = "a"\nproject = "b"', ":2: broken TOML: cannot overwrite", ""),
+    "key_given_twice": ('project = "a"\nproject = "b"', ":2: broken TOML: this key is there twice", "keep one"),
+    "table_given_twice": (
+        'project = "a"\n[services.redis]\n[test]\n[services.redis]\n',
+        ":4: broken TOML: the table services.redis is there twice",
+        "put the keys of both under one [services.redis]",
+    ),
     "unknown_key": ('project = "shop"\nengin = "auto"', ":2: the configuration has no key 'engin'", "mean 'engine'?"),
     "unknown_key_in_service": (
         'project = "shop"\n[services.postgres]\nextension = ["vector"]',
@@ -30,7 +35,11 @@ BAD = {
         ":3: [services.postgres.roles.app] has no key 'memry'",
         "did you mean 'memory'?",
     ),
-    "nothing_near": ('project = "shop"\nzzz = 1', ":2: the configuration has no key 'zzz'", "known here: clean, compose, "),
+    "nothing_near": (
+        'project = "shop"\nzzz = 1',
+        ":2: the configuration has no key 'zzz'",
+        "known here: clean, compose, ",
+    ),
     "unknown_service": (
         'project = "shop"\n[services.postgre]',
         ":2: [services]: 'postgre' is no service",

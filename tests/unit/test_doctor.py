@@ -147,6 +147,14 @@ def test_commands_that_only_the_shell_understands_are_not_judged(command: str, c
     assert of("process api", examine(checkout)).level == "ok"
 
 
+def test_a_mistyped_variable_is_a_warning_with_what_was_meant(checkout: Path) -> None:
+    heard = {"ENVCTL_TEST_STRICT": "1", "ENVCTL_REDIS_URL": "x", "ENVCTL_SANDBOX": "x", "ENVCTL_WAIT": "9"}
+    found = of("variables", examine(checkout, named("variables"), **heard, ENVCTL_TEST_STRCIT="1"))
+    assert (found.level, found.message) == ("warning", "ENVCTL_TEST_STRCIT sets nothing")
+    assert found.remedy == "did you mean 'ENVCTL_TEST_STRICT'?"
+    assert not examine(checkout, named("variables"), **heard)
+
+
 def test_unwatched_migrations_are_pointed_out(checkout: Path) -> None:
     (checkout / "envctl.toml").write_text(GOOD.replace('watch = ["migrations/**"]', ""))
     assert of("postgres watch", examine(checkout)).level == "warning"

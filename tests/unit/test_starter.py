@@ -102,6 +102,30 @@ def test_sql_folders_are_run_by_envctl(tmp_path: Path) -> None:
     assert [step.sql for step in found.services["postgres"].steps] == [("db/init/*.sql",)]
 
 
+@pytest.mark.parametrize("folder", ["db", "db/migrations", "supabase/migrations"])
+def test_of_pairs_of_sql_files_only_those_that_do_something_are_run(tmp_path: Path, folder: str) -> None:
+    found, _ = proposed(tmp_path, {f"{folder}/1.up.sql": "create table a ();", f"{folder}/1.down.sql": "drop table a;"})
+    assert [step.sql for step in found.services["postgres"].steps] == [(f"{folder}/*.up.sql",)]
+
+
+@pytest.mark.parametrize("mark", ["-- migrate:down", "-- +goose Down", "--+migrate Down", "-- !Downs"])
+def test_sql_files_that_undo_themselves_are_left_to_their_tool(tmp_path: Path, mark: str) -> None:
+    found, text = proposed(tmp_path, {"migrations/1.sql": f"create table a ();\n{mark}\ndrop table a;\n"})
+    assert found.services["postgres"].steps == ()
+    assert "migrations/1.sql has its own undoing in it: set `migrate`" in text
+
+
+def test_each_reason_is_told_with_the_line_that_it_is_for(tmp_path: Path) -> None:
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql/1.sql").write_text("select 1;")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    project, pytest_is_there, postgres, sql = init.propose(tmp_path).told
+    assert project.startswith('project = "')
+    assert pytest_is_there.startswith("pytest is set up in pytest.ini")
+    assert postgres == "[services.postgres]: there is SQL in sql/*.sql"
+    assert sql.startswith('sql = ["sql/*.sql"]: ')
+
+
 def test_a_compose_file_shows_services_and_what_they_are_called_there(tmp_path: Path) -> None:
     found, text = proposed(tmp_path, {"docker-compose.yml": COMPOSE})
     assert set(found.services) == {"postgres", "s3", "redis"}

@@ -70,12 +70,15 @@ def config(
     environment: Annotated[Which, typer.Option("--environment", "-e", help="Which of the six.")] = Which.dev,
 ) -> None:
     """Print every setting and where it came from, secrets masked. Example: envctl config --environment ci"""
-    from envctl.description import describe
+    from envctl.description import describe, written
     from envctl.render import settings_table
+    from envctl.doctor.variables import unheard
 
     project = edge.project(environment.value)
+    for variable, meant in unheard(project.config, os.environ).items():
+        edge.output.warn(f"{variable} sets nothing: {meant}")
     described = describe(project.config, environment.value)
-    edge.output.result(edge.command, described, settings_table(described))
+    edge.output.result(edge.command, described, settings_table(written(described)))
 
 
 def init(
@@ -96,9 +99,9 @@ def init(
     if target.exists():
         edge.confirm(f"{target} is there. Replace it?", yes=force or yes)
     starter.write(target, proposal.text, overwrite=target.exists())
-    for reason in proposal.reasons:
-        edge.output.say(reason)
-    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}; next: envctl dev up")
+    for line in proposal.told:
+        edge.output.say(line)
+    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}; next: envctl dev up, or envctl test")
 
 
 def doctor(edge: Edge) -> int:

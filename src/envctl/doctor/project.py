@@ -11,6 +11,7 @@ from typing import Any
 
 from envctl import migrations, shell, state, workspaces
 from envctl.doctor.findings import Check, Finding, Patient, from_error
+from envctl.doctor.variables import unheard
 from envctl.document import Compose
 from envctl.errors import EnvctlError
 from envctl.migrations import commands
@@ -32,6 +33,13 @@ def configuration(patient: Patient) -> Iterator[Finding]:
         yield Finding("namespace", "warning" if name.warning else "ok", name.warning or f"{name.name} ({name.source})")
     elif trouble is not None:
         yield from_error("project", trouble, "warning" if trouble.code == "no_config" else "problem")
+
+
+def variables(patient: Patient) -> Iterator[Finding]:
+    """No variable of this session is mistyped."""
+    found = unheard(patient.project.config, patient.environ) if patient.project else {}
+    for variable, meant in found.items():
+        yield Finding("variables", "warning", f"{variable} sets nothing", meant)
 
 
 def containers_engine(patient: Patient) -> Iterator[Finding]:
@@ -138,6 +146,7 @@ CHECKS: tuple[Check, ...] = (
     containers_engine,
     hooks,
     configuration,
+    variables,
     migrate_commands,
     process_commands,
     collisions,

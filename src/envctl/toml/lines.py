@@ -101,10 +101,20 @@ def _broken(file: Path, text: str, error: tomllib.TOMLDecodeError) -> ConfigErro
     reason = message[: found.start()] if found else message
     last = max(1, len(text.splitlines()))
     line = int(found.group(1)) if found and found.group(1) else last
-    return ConfigError(
-        f"{shown(file)}:{line}: broken TOML: {reason[:1].lower()}{reason[1:]}",
-        hint="text values stand in quotes, lists in [ ], and a table's name in [ ] on a line of its own",
-    )
+    said, hint = _explained(reason)
+    return ConfigError(f"{shown(file)}:{line}: broken TOML: {said}", hint=hint)
+
+
+def _explained(reason: str) -> tuple[str, str]:
+    """What tomllib says, in our words where it is one of the usual faults, and what to do."""
+    twice = re.fullmatch(r"Cannot (?:declare|redefine namespace) \((.*?),?\)(?: twice)?", reason)
+    if twice:
+        table = ".".join(part.strip().strip("\"'") for part in twice[1].split(","))
+        return f"the table {table} is there twice", f"put the keys of both under one [{table}]"
+    if reason in ("Cannot overwrite a value", "Duplicate inline table key"):
+        return "this key is there twice", "keep one of the two"
+    usual = "text values stand in quotes, lists in [ ], and a table's name in [ ] on a line of its own"
+    return f"{reason[:1].lower()}{reason[1:]}", usual
 
 
 class _Scanner:

@@ -22,6 +22,8 @@ class Reader:
 
     source: Source
     origins: dict[str, str] = field(default_factory=dict)
+    listening: set[str] = field(default_factory=set)
+    """The variables that would have been heard."""
 
     def value(self, hint: Any, raw: Any, key: KeyPath) -> Any:
         """`raw` as `hint` asks for it; a ConfigError with its place otherwise."""
@@ -60,6 +62,8 @@ class Reader:
         hint = hints(kind)[one.name]
         variable = variable_of(key)
         text = self.source.environ.get(variable, "") if scalar(hint) else ""
+        if scalar(hint):
+            self.listening.add(variable)
         if text:
             given = {**self.source.given, key: variable}
             source = Source(self.source.file, self.source.data, self.source.lines, self.source.prefix, given=given)
