@@ -90,5 +90,5 @@ def _y(value: float, top: int) -> float:
 
 
 def _svg(title: str, parts: Sequence[str]) -> str:
-    frame = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+    frame = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
     return f'{frame} aria-label="{escape(title)}">{"".join(parts)}</svg>'

@@ -26,7 +26,7 @@ ACCEPTED = ", ".join(
 )
 AT_ONCE = 8
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_IMAGE = re.compile(r"(?:(https?)://)?([^/\s@]+)/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)")
+_IMAGE = re.compile(r"(?:(https?)://)?([^/\s@]+)/([a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*)")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 

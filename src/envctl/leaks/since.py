@@ -14,9 +14,11 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 def parsed(text: str, now: datetime) -> datetime:
     """`7d`, `12h`, or a date or moment of ISO 8601, which is UTC unless it says otherwise."""
-    if found := re.fullmatch(r"([0-9]{1,6})([mhdw])", text):
-        return now - timedelta(**{UNITS[found[2]]: int(found[1])})
-    when = moment(text)
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    try:
+        when = now - timedelta(**{UNITS[found[2]]: int(found[1])}) if found else moment(text)
+    except OverflowError:
+        when = None
     if when is None:
         raise UsageError(f"--since {text!r} is no time", hint="for example --since 7d, --since 12h, --since 2026-11-01")
     return when.astimezone(UTC)

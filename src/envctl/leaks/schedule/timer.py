@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from envctl import shell
@@ -64,10 +65,12 @@ def remove(key: str) -> bool:
     there = [path for kind in ("timer", "service") if (path := folder() / f"{name(key)}.{kind}").exists()]
     if not there:
         return False
-    shell.run(_systemctl("disable", "--now", f"{name(key)}.timer"), check=False, seconds=SECONDS)
+    with suppress(EnvctlError):  # A systemd that is not there runs nothing.
+        shell.run(_systemctl("disable", "--now", f"{name(key)}.timer"), seconds=SECONDS)
     for path in there:
         path.unlink(missing_ok=True)
-    shell.run(_systemctl("daemon-reload"), check=False, seconds=SECONDS)
+    with suppress(EnvctlError):
+        shell.run(_systemctl("daemon-reload"), seconds=SECONDS)
     return True
 
 
