@@ -4,6 +4,7 @@ all is done. Loaded by the plugin from this file, in an audited run alone; stand
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -32,6 +33,7 @@ class Auditor:
         self.test = ""
         self.ran: list[tuple[str, float, float]] = []
         self.made: deque[tuple[str, str]] = deque(maxlen=10_000)
+        self.went: deque[tuple[str, int, str, str, str]] = deque(maxlen=10_000)
         self.told = time.monotonic()
         self.process = os.getpid()
         sys.addaudithook(self.hear)
@@ -40,6 +42,9 @@ class Auditor:
         """Note a path that is about to be made. An event comes in any thread, and must cost next to nothing."""
         kind = MAKING.get(event)
         if kind is None:
+            if event in GOING:
+                with suppress(Exception):
+                    self.went.extend((*place, self.test) for place in GOING[event](args))
             return
         with suppress(Exception):
             for path in kind(args):
@@ -50,6 +55,7 @@ class Auditor:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Only where tests are run, never in a controller of workers."""
+        self.tap()
         begun = time.time()
         self.test = item.nodeid
         try:
@@ -80,10 +86,44 @@ class Auditor:
             return
         tests, self.ran = self.ran, []
         made = [self.made.popleft() for _ in range(len(self.made))]
+        went = {self.went.popleft() for _ in range(len(self.went))}
         self.told = time.monotonic()
-        if tests or made:
+        if tests or made or went:
+            told = {"tests": tests, "made": list(dict.fromkeys(made)), "went": sorted(went)}
             with suppress(pytest.UsageError):
-                self.desk.ask(tell="ran", worker=self.worker, tests=tests, made=list(dict.fromkeys(made)))
+                self.desk.ask(tell="ran", worker=self.worker, **told)
+
+    def tap(self) -> None:
+        """Drivers that connect in C raise no event: their own function is asked to tell."""
+        for module, name, parse in DRIVERS:
+            found = sys.modules.get(module)
+            original = getattr(found, name, None)
+            if original is not None and not hasattr(original, "__wrapped__"):
+                setattr(found, name, self.telling(original, parse))
+
+    def telling(self, original: Any, parse: tuple[str, str]) -> Any:
+        """The same function; before it connects it notes where, and as whom."""
+
+        @functools.wraps(original)
+        def connect(conninfo: Any, *args: Any, **kwargs: Any) -> Any:
+            with suppress(Exception):
+                said = getattr(sys.modules[parse[0]], parse[1])(conninfo)
+                host, port, user = (said.get(one) or _usual(one) for one in ("host", "port", "user"))
+                self.went.append((host, int(port), user, "", self.test))
+            return original(conninfo, *args, **kwargs)
+
+        return connect
+
+
+DRIVERS = (
+    ("psycopg.generators", "connect", ("psycopg.conninfo", "conninfo_to_dict")),
+    ("psycopg2", "_connect", ("psycopg2.extensions", "parse_dsn")),
+)
+"""The module, its function that connects, and what reads the function's first argument."""
+
+
+def _usual(word: str) -> str:
+    return os.environ.get(f"PG{word.upper()}") or {"host": "localhost", "port": "5432"}.get(word, "")
 
 
 def _opened(args: tuple[Any, ...]) -> Iterator[Any]:
@@ -122,6 +162,23 @@ MAKING = {
     "socket.bind": _bound,
 }
 """The interpreter's events for what may make a path, and which of their arguments it is."""
+
+
+def _connected(args: tuple[Any, ...]) -> Iterator[Any]:
+    if isinstance(args[1], tuple):
+        yield str(args[1][0]), int(args[1][1]), "", ""
+
+
+def _sent(args: tuple[Any, ...]) -> Iterator[Any]:
+    """A request that changes something, by its first line: which bucket it is for."""
+    connection, data = args
+    if isinstance(data, bytes) and data.startswith((b"PUT /", b"POST /", b"DELETE /")):
+        path = data[: data.index(b"\r")].split(b" ")[1].decode()
+        yield connection.host, connection.port, "", path[1:].partition("?")[0].partition("/")[0]
+
+
+GOING = {"socket.connect": _connected, "http.client.send": _sent}
+"""The interpreter's events for going somewhere."""
 
 
 def _own(config: pytest.Config) -> Iterator[str]:

@@ -44,6 +44,8 @@ class Audit:
         self._lock = threading.Lock()
         self._ran: list[Ran] = []
         self._wrote: dict[str, Wrote] = {}
+        self._went: set[tuple[str, str, int, str, str, str]] = set()
+        """Who went where: worker, host, port, login, bucket, test."""
         self._own: set[str] = set()
         self._lingering: list[Lingering] = []
         self._before = Inventory()
@@ -85,6 +87,7 @@ class Audit:
         worker = str(question.get("worker", ""))
         with self._lock:
             self._ran += [Ran(worker, test, begun, ended) for test, begun, ended in question["tests"]]
+            self._went.update((worker, *one) for one in map(tuple, question["went"]))
             for path, test in question["made"]:
                 if len(self._wrote) < MOST:
                     self._wrote.setdefault(path, Wrote(path, worker, test))
@@ -135,11 +138,13 @@ class Audit:
         with self._lock:
             own = (str(project.root), str(state.root()), host.ours(), *sorted(self._own))
             wrote, ran, lingering = tuple(self._wrote.values()), tuple(self._ran), tuple(self._lingering)
+            went = tuple(self._went)
         # A process that was left tells of its own sessions.
         ports = {port for one in left for port in one.ports}
         return Facts(
             lease=self.run.id,
             ran=ran,
+            visits=tuple(grounds.visits(self.places, went)),
             wrote=host.still_there(wrote, own),
             left=left,
             lingering=tuple(one for one in lingering if one.session.port not in ports),

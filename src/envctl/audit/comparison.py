@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import PurePath
 
-from envctl.audit import timeline
+from envctl.audit import attribution, timeline
 from envctl.audit.values import Escape, Facts, Ground, Inventory, Left, Report
 from envctl.model import Seen
 
@@ -57,32 +57,38 @@ def _on_server(place: str, before: Ground | None, after: Ground, facts: Facts) -
     if before is None:
         return  # It was not there, or could not be seen: there is nothing to compare with.
     known = {(one.kind, one.name): one for one in before.seen}
-    others = tuple(dict.fromkeys((*before.others, *after.others)))
+    ground = replace(after, others=tuple(dict.fromkeys((*before.others, *after.others))))
     for one in after.seen:
         was = known.get((one.kind, one.name))
         if one.kind == "session":
             yield from _still_open(place, one, facts)
         elif one.kind in CONTENTS:
-            if was is not None and was.state != one.state and not _theirs(one, others):
-                yield not others, _on(place, replace(one, state=f"{was.state}, now {one.state}"), others, facts)
+            if was is not None and was.state != one.state:
+                yield from _changed(place, replace(one, state=f"{was.state}, now {one.state}"), ground, facts)
         elif was is None and one.owner is None and not one.inner:
-            yield not others, _on(place, one, others, facts)
+            yield _on(place, one, ground, facts)
 
 
-def _theirs(seen: Seen, others: Sequence[str]) -> bool:
-    """Whether a change of contents is its owner's: a run's are the run's, `dev`'s are whoever's who is at work."""
-    return seen.owner is not None and (bool(seen.owner.lease) or bool(others))
+def _changed(place: str, seen: Seen, ground: Ground, facts: Facts) -> Iterator[Judged]:
+    """A change of contents is its owner's, a run's or whose who is at work in `dev`, unless a test was seen there."""
+    judged = _on(place, seen, ground, facts)
+    theirs = seen.owner is not None and (bool(seen.owner.lease) or bool(ground.others))
+    if not theirs or attribution.whose(place, seen, ground, facts).sign:
+        yield judged
 
 
-def _on(place: str, seen: Seen, others: Sequence[str], facts: Facts) -> Escape:
-    worker, test, when = timeline.told(facts.ran, seen.made)
+def _on(place: str, seen: Seen, ground: Ground, facts: Facts) -> Judged:
+    made, others = attribution.whose(place, seen, ground, facts), ground.others
     signs = [seen.state]
     if seen.login:
         signs.append(f"belongs to {seen.login}" + (f" of {seen.keeper.namespace}" if seen.keeper else ""))
     if seen.owner is not None:
         signs.append(f"of {seen.owner.namespace}, {seen.owner.environment}")
-    signs += [when, "at work there too: " + ", ".join(others) if others else "nobody else was at work there"]
-    return Escape(seen.kind, seen.name, place, worker, test, _joined(signs))
+    if others and not made.sign:
+        signs += [made.when, f"while {made.test} ran" if made.test else "", f"at work there too: {', '.join(others)}"]
+        return False, Escape(seen.kind, seen.name, place, evidence=_joined(signs))
+    signs += [made.when, made.sign or "nobody else was at work there"]
+    return True, Escape(seen.kind, seen.name, place, made.worker, made.test, _joined(signs))
 
 
 def _still_open(place: str, seen: Seen, facts: Facts) -> Iterator[Judged]:
@@ -93,7 +99,7 @@ def _still_open(place: str, seen: Seen, facts: Facts) -> Iterator[Judged]:
 
 
 def _session(place: str, seen: Seen, facts: Facts, worker: str) -> Escape:
-    _, test, when = timeline.told(facts.ran, seen.made, worker, near=0.0)
+    _, test, when = timeline.told(facts.ran, seen.made, worker, late=0.0)
     where = "" if not foreign(seen, facts.lease) else "that database is not the run's"
     return Escape("session", f"{seen.login} in {seen.name}", place, worker, test, _joined([seen.state, where, when]))
 
@@ -106,6 +112,8 @@ def _leaders(left: Sequence[Left]) -> list[Left]:
 
 def _process(left: Left, after: Inventory, facts: Facts) -> Judged:
     worker, test, when = timeline.told(facts.ran, left.started)
+    if left.test:
+        when = when.partition(",")[0]
     family = [one for one in facts.left if one.pid == left.pid or one.parent == left.pid]
     ports, listens = frozenset().union(*(one.ports for one in family)), [one for each in family for one in each.listens]
     sessions = [

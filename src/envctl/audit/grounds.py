@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import leases, servers, services
-from envctl.audit.values import Ground
+from envctl.audit.values import Ground, Visit
 from envctl.errors import EnvctlError
 from envctl.model import Address, Running, Seen, Unseen
 from envctl.project import Project
 from envctl.runs import folders
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,19 @@ def survey(
         if not isinstance(seen, Unseen)
     }
     return grounds, tuple(seen for _, seen in looks if isinstance(seen, Unseen))
+
+
+def visits(found: Iterable[Place], went: Iterable[tuple[str, str, int, str, str, str]]) -> Iterator[Visit]:
+    """Where the tests went, as far as it is one of these places."""
+    by_port = {one.address.port: one for one in found}
+    for worker, host, port, login, what, test in sorted(went):
+        place = by_port.get(port)
+        if place is not None and _alike(host, place.address.host):
+            yield Visit(place.name, login, what, worker, test)
+
+
+def _alike(one: str, other: str) -> bool:
+    return one == other or {one, other} <= LOOPBACK
 
 
 def came_and_went(project: Project) -> int:

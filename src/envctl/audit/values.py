@@ -46,6 +46,19 @@ class Wrote:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """A connection that a test opened, or a request that it sent, as its driver told."""
+
+    place: str
+    login: str
+    """Empty where the driver does not tell."""
+    what: str
+    """The bucket of a request that changes something."""
+    worker: str
+    test: str
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """A process that came of the run and lives on after its command has ended."""
 
@@ -79,6 +92,7 @@ class Facts:
     ran: tuple[Ran, ...] = ()
     wrote: tuple[Wrote, ...] = ()
     """Paths outside of all that is the run's own, still there."""
+    visits: tuple[Visit, ...] = ()
     left: tuple[Left, ...] = ()
     lingering: tuple[Lingering, ...] = ()
     private: tuple[str, ...] = ()
