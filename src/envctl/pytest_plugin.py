@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PASSPORT = "ENVCTL_RUN"
 TRAVELLING = "envctl_pytest_plugin"
 """The module's name where it came with the run; the one that is installed leaves the work to it."""
-NEEDED = {"socket", "plugin", "worker_variable", "wrong_tree"}
+NEEDED = {"socket", "plugin", "worker_variable", "root", "wrong_tree"}
 """What a passport says at the least."""
 RUN = "envctl-run"
 REFUSED = "envctl: "
@@ -207,7 +207,7 @@ class Run:
         """What the desk says of the files that we would work with; of each folder, one."""
         if self.passport["wrong_tree"] != "refuse":
             return ""
-        imported = {}
+        imported = dict(_spread(Path(self.passport["root"])))
         for name, own in self.desk.ask(ask="packages")["packages"].items():
             sure = name in sys.modules or all(settled(Path(one)) for one in own["holders"])
             found = _origin(name) if sure else ""
@@ -483,6 +483,21 @@ def _origin(name: str) -> str:
             spec = importlib.util.find_spec(name)
             origin = spec.origin if spec is not None and spec.has_location else None
     return str(Path(origin).resolve()) if origin else ""
+
+
+def _spread(root: Path) -> Iterator[tuple[str, str]]:
+    """What was imported by the name of a folder without `__init__.py`, and does not come from that folder."""
+    for name in {one.name for holder in (root, root / "src") if holder.is_dir() for one in holder.iterdir()}:
+        package = sys.modules.get(name)
+        if package is None or getattr(package, "__file__", None) or not hasattr(package, "__path__"):
+            continue
+        ours = tuple(f"{(holder / name).resolve()}{os.sep}" for holder in (root, root / "src"))
+        within = {one: getattr(module, "__file__", None) for one, module in [*sys.modules.items()]}
+        files = {one: file for one, file in within.items() if file and one.startswith(f"{name}.")}
+        for one, file in (files or {name: next(iter(package.__path__), "")}).items():
+            found = str(Path(file).resolve())
+            if file and not f"{found}{os.sep}".startswith(ours):
+                yield one, found
 
 
 def _settled(holder: Path, config: pytest.Config) -> bool:

@@ -108,6 +108,34 @@ def test_test_modules_that_meet_the_wrong_code_are_explained(first: Path, tmp_pa
     )
 
 
+@pytest.mark.parametrize("words", [(), ("-n", "1"), ("--import-mode=importlib",)])
+def test_packages_without_an_init_file_are_guarded_too(first: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (first / "src" / "shop" / "__init__.py").rename(first / "src" / "shop" / "till.py")
+    (first / "tests" / "test_shop.py").write_text("import shop.till\ndef test_shop(): pass\n")
+    git(first, "add", ".")
+    git(first, "commit", "-qm", "Spread")
+    other = second(first)
+    done = run_in(other, tmp_path, *words, code=2, path=str(first / "src"))
+    found = first / "src" / "shop" / "till.py"
+    assert told("shop.till is imported from another checkout", other / "src" / "shop", found) in done.err
+    assert f"hint: take {first / 'src'} out of PYTHONPATH; " in done.err
+    assert "1 passed" in run_in(first, tmp_path, *words, code=0, path=str(first / "src")).out
+    (other / "src" / "shop" / "fresh.py").write_text("")
+    (other / "tests" / "test_shop.py").write_text("import shop.fresh\n")
+    done = run_in(other, tmp_path, *words, code=2, path=str(first / "src"))
+    assert told("shop is imported from another checkout", other / "src" / "shop", found.parent) in done.err
+
+
+def test_a_package_that_is_spread_over_several_projects_is_fine(first: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs" / "shop" / "lent.py"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("")
+    (first / "src" / "shop" / "__init__.py").rename(first / "src" / "shop" / "till.py")
+    (first / "tests" / "test_shop.py").write_text("import shop.till, shop.lent\ndef test_shop(): pass\n")
+    for path in ((first / "src", tmp_path / "theirs"), (tmp_path / "theirs", first / "src")):
+        assert "1 passed" in run_in(first, tmp_path, code=0, path=":".join(map(str, path))).out
+
+
 def test_tests_of_another_worktree_are_refused(first: Path, tmp_path: Path) -> None:
     other = second(first)
     done = run_in(other, tmp_path, str(first / "tests"), code=2, path=str(other / "src"))

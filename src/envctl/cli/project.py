@@ -71,8 +71,8 @@ def config(
 ) -> None:
     """Print every setting and where it came from, secrets masked. Example: envctl config --environment ci"""
     from envctl.description import describe, written
-    from envctl.render import settings_table
     from envctl.doctor.variables import unheard
+    from envctl.render import settings_table
 
     project = edge.project(environment.value)
     for variable, meant in unheard(project.config, os.environ).items():

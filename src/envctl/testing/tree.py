@@ -53,13 +53,15 @@ class Tree:
     def wrong(self, imported: Mapping[str, Path], files: Iterable[Path], listed: Collection[Path] = ()) -> str:
         """The first thing that is not this checkout's, and what to do about it; `listed` are those of PYTHONPATH."""
         for name, found in imported.items():
-            own = self.packages[name][0]
+            own, holder = self._own(name), _holder(found, name)
+            what = ""
             if INSTALLED & set(found.parts):
-                what = f"{name} is an installed copy, and not what this checkout has" if self._stale(own, found) else ""
-            else:
-                what = f"{name} is imported from another checkout" if self._other(found) else ""
+                if _stale(own, holder, self.names):
+                    what = f"{name} is an installed copy, and not what this checkout has"
+            elif self._other(found):
+                what = f"{name} is imported from another checkout"
             if what:
-                return _sentence(what, own, found, _remedy(_holder(found), listed))
+                return _sentence(what, own, found, _remedy(holder, listed))
         for file in files:
             if not INSTALLED & set(file.parts) and self._other(file):
                 return _sentence(f"{file.name} is of another checkout", self.root, file, "run the tests of this one")
@@ -75,29 +77,37 @@ class Tree:
                 return True
         return False
 
-    def _stale(self, own: Path, found: Path) -> bool:
-        """Whether it was installed from this project, and differs."""
-        if not self._installed(_holder(found)):
-            return False
-        mine, theirs = (own.parent, found.parent) if found.name == "__init__.py" else (_holder(own), _holder(found))
-        files = own.parent.rglob("*.py") if found.name == "__init__.py" else [own]
-        pairs = [(one, theirs / one.relative_to(mine)) for one in files]
-        return any(there.exists() and not cmp(here, there, shallow=False) for here, there in pairs)
+    def _own(self, name: str) -> Path:
+        """What should have been imported; a folder where it has no `__init__.py` and so may lie on all of sys.path."""
+        top = name.partition(".")[0]
+        folders = (self.root / "src" / top, self.root / top)
+        return self.packages[top][0] if top in self.packages else next(filter(Path.is_dir, folders), self.root)
 
-    def _installed(self, place: Path) -> bool:
-        from importlib import metadata
 
-        return any(
-            _plain(one.metadata["Name"] or "") in self.names for one in metadata.distributions(path=[str(place)])
-        )
+def _stale(own: Path, holder: Path, names: Collection[str]) -> bool:
+    """Whether what is installed there was installed from this project, and differs."""
+    if not _installed(holder, names):
+        return False
+    package = own if own.is_dir() else own.parent
+    files = package.rglob("*.py") if own.is_dir() or own.name == "__init__.py" else [own]
+    pairs = [(one, holder / one.relative_to(_holder(own))) for one in files]
+    return any(there.exists() and not cmp(here, there, shallow=False) for here, there in pairs)
+
+
+def _installed(place: Path, names: Collection[str]) -> bool:
+    from importlib import metadata
+
+    return any(_plain(one.metadata["Name"] or "") in names for one in metadata.distributions(path=[str(place)]))
 
 
 def _described(files: list[Path]) -> dict[str, list[str]]:
     return {"files": [str(one.resolve()) for one in files], "holders": [str(_holder(one)) for one in files]}
 
 
-def _holder(file: Path) -> Path:
+def _holder(file: Path, name: str = "") -> Path:
     """The folder that is on sys.path where this is imported from."""
+    if "." in name:
+        return next((one.parent for one in file.parents if one.name == name.partition(".")[0]), file.parent)
     return file.parent.parent if file.name == "__init__.py" else file.parent
 
 
