@@ -108,6 +108,11 @@ def locked(project: str, *, wait: float, talk: Talk) -> AbstractContextManager[N
     return state.locked(home(project) / "workspaces.lock", what="the list of checkouts", wait=wait, talk=talk)
 
 
+def aside(project: str, namespace: str) -> Path:
+    """A mark, there since something of that namespace first went into quarantine: whoever comes back looks there."""
+    return home(project) / "quarantined" / namespace
+
+
 def forget(project: str, namespace: str) -> None:
     """Remove a registration; its resources are somebody else's business."""
     _file(project, namespace).unlink(missing_ok=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +15,11 @@ from envctl.inventory.verdicts import quarantined
 from envctl.model import Address, Resource, Running, Talk
 from envctl.project import Project
 from envctl.recovery.visit import visited
+
+LOGINS = ("role",)
+LONGEST = 160
+"""How much of a reason goes into a record, which has room for little."""
+Pair = tuple[Sight, Resource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +39,24 @@ def was(resource: Resource) -> str:
 def mark(project: Project, resource: Resource) -> None:
     """Note, before it goes into quarantine, that its namespace has something there."""
     if resource.owner is not None:
-        file = state.folder(project.home / "quarantined") / resource.owner.namespace
+        file = workspaces.aside(project.config.project, resource.owner.namespace)
         try:
+            state.folder(file.parent)
             file.touch(mode=0o600)
         except OSError as error:
             raise state.unwritable(file, error) from error
 
 
-def waiting(project: Project, running: Running) -> list[Resource]:
-    """What this namespace has in quarantine; asked of the servers only where there once was something."""
-    file = project.home / "quarantined" / project.namespace.name
-    if not file.exists():
-        return []
+def tell(project: Project, running: Running, talk: Talk) -> None:
+    """Let a namespace that came back know what it has in quarantine. Nothing is there any more: no mark either."""
     found = [one for name, server in running.servers.items() for one in _of(project, name, server.address)]
     mine = [one for one in found if one.owner and one.owner.namespace == project.namespace.name]
+    for one in mine:
+        if one.kind not in LOGINS and one.owner:
+            talk(f"the {one.kind} {was(one)} of before is in quarantine until {one.owner.notes.get('until', '')}")
+            talk(f"  `envctl restore {one.name}` puts it in the place of the one that is there now")
     if not mine:
-        file.unlink(missing_ok=True)
-    return mine
+        workspaces.aside(project.config.project, project.namespace.name).unlink(missing_ok=True)
 
 
 def restore(project: Project, name: str, *, wait: float, talk: Talk) -> tuple[Restored, ...]:
@@ -60,8 +67,7 @@ def restore(project: Project, name: str, *, wait: float, talk: Talk) -> tuple[Re
             sights = places.sights(visit)
             found = [(one, thing) for one in sights for thing in _of(project, one.service, one.address)]
             known += len(found)
-            meant = [pair for pair in found if name in _names(pair[1])]
-            _refuse_two(name, [one for _, one in meant])
+            meant = _meant(name, found)
             if meant:
                 with workspaces.locked(project.config.project, wait=wait, talk=talk):
                     return tuple(_given_back(project, meant))
@@ -73,16 +79,64 @@ def restore(project: Project, name: str, *, wait: float, talk: Talk) -> tuple[Re
     )
 
 
-def _given_back(project: Project, meant: Iterable[tuple[Sight, Resource]]) -> Iterable[Restored]:
+def _given_back(project: Project, meant: Iterable[Pair]) -> Iterator[Restored]:
     """Databases before their logins. What is restored is spared for as long as it could have stayed there."""
     now = datetime.now(UTC)
     until = now + timedelta(seconds=float(project.config.clean.quarantine))
-    for sight, resource in sorted(meant, key=lambda pair: (pair[1].kind == "role", pair[1].name)):
+    for sight, resource in sorted(meant, key=lambda pair: (pair[1].kind in LOGINS, pair[1].name)):
         spared.spare(project.home, was(resource), until, now)
         try:
-            yield Restored(services.get(sight.service).restore(sight.address, resource), sight.home.name)
+            yield Restored(_in_place(project, sight, resource), sight.home.name)
         except EnvctlError as error:
             yield Restored(resource, sight.home.name, told(error))
+
+
+def _in_place(project: Project, sight: Sight, resource: Resource) -> Resource:
+    """Restored; what its own namespace has made under that name meanwhile goes into quarantine for it."""
+    service = services.get(sight.service)
+    try:
+        return service.restore(sight.address, resource)
+    except EnvctlError:
+        known = service.list(sight.address, project.config.project)
+        there = next((one for one in known if one.name == was(resource) and one.kind == resource.kind), None)
+        if there is None or quarantined(there) or not _same_namespace(there, resource):
+            raise
+    mark(project, there)
+    service.quarantine(sight.address, there, notes=notes(project, f"{resource.name} was restored in its place"))
+    return service.restore(sight.address, resource)
+
+
+def notes(project: Project, why: str) -> dict[str, str]:
+    """What the record of something in quarantine says: since when, until when, and why."""
+    since = datetime.now(UTC).replace(microsecond=0)
+    until = since + timedelta(seconds=float(project.config.clean.quarantine))
+    return {"since": since.isoformat(), "until": until.isoformat(), "why": why[:LONGEST]}
+
+
+def _same_namespace(one: Resource, other: Resource) -> bool:
+    return (
+        one.owner is not None
+        and other.owner is not None
+        and (one.owner.project, one.owner.environment, one.owner.namespace)
+        == (other.owner.project, other.owner.environment, other.owner.namespace)
+    )
+
+
+def _meant(name: str, found: Iterable[Pair]) -> list[Pair]:
+    """Those of that name; where a name from before, or a branch, is that of several, nobody can tell which."""
+    found = list(found)
+    if exact := [pair for pair in found if pair[1].name == name and was(pair[1]) != name]:
+        return exact
+    meant = [pair for pair in found if name in _names(pair[1])]
+    counts = Counter((sight.service, one.kind, was(one)) for sight, one in meant)
+    namespaces = {one.owner.namespace for _, one in meant if one.owner}
+    if len(namespaces) > 1 or any(count > 1 for count in counts.values()):
+        raise UsageError(
+            f"{name} is the name of several in quarantine",
+            cause=", ".join(sorted(f"{one.kind} {one.name}" for _, one in meant)),
+            hint="envctl clean --list-quarantine tells them apart; name the one to restore",
+        )
+    return meant
 
 
 def _of(project: Project, service: str, address: Address) -> list[Resource]:
@@ -92,13 +146,3 @@ def _of(project: Project, service: str, address: Address) -> list[Resource]:
 def _names(resource: Resource) -> set[str]:
     owner = resource.owner
     return {resource.name, was(resource), *((owner.namespace, owner.branch) if owner else ())} - {""}
-
-
-def _refuse_two(name: str, meant: Sequence[Resource]) -> None:
-    """One branch may have had a namespace in several checkouts."""
-    namespaces = sorted({one.owner.namespace for one in meant if one.owner})
-    if len(namespaces) > 1:
-        raise UsageError(
-            f"{name} is of several namespaces in quarantine: {', '.join(namespaces)}",
-            hint=f"name one of them: envctl restore {namespaces[0]}",
-        )

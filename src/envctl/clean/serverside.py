@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from envctl.recovery.visit import visited
 
 BATCH = 25
 """So many at a time: `dev up` waits while one is at work."""
-LONGEST = 160
-"""How much of a reason goes into a record, which has room for little."""
 Key = tuple[str, str]
 
 
@@ -91,13 +88,10 @@ def _fresh(project: Project, sight: Sight, scope: Scope) -> Mapping[Key, Action]
 
 
 def _put_aside(project: Project, sight: Sight, pairs: Iterable[tuple[Action, Resource]]) -> Iterator[Outcome]:
-    since = datetime.now(UTC).replace(microsecond=0)
-    until = since + timedelta(seconds=float(project.config.clean.quarantine))
     for action, resource in pairs:
-        notes = {"since": since.isoformat(), "until": until.isoformat(), "why": action.why[:LONGEST]}
         aside.mark(project, resource)
         try:
-            services.get(sight.service).quarantine(sight.address, resource, notes=notes)
+            services.get(sight.service).quarantine(sight.address, resource, notes=aside.notes(project, action.why))
         except EnvctlError as error:
             yield _refused(action, error)
         else:

@@ -108,7 +108,7 @@ def _listed(edge: Edge, plan: Plan) -> int:
     from envctl.inventory.verdicts import quarantined
 
     found = [one.finding for one in plan.actions if quarantined(one.finding.resource)]
-    lines = [f"{was(one.resource)} ({one.resource.kind}): {one.reason}; envctl restore {_back(one)}" for one in found]
+    lines = [f"{one.resource.kind} {was(one.resource)}: {one.reason}; envctl restore {_back(one)}" for one in found]
     data = {"quarantine": [{**_described(one), **_notes(one.resource), "was": was(one.resource)} for one in found]}
     edge.output.result(edge.command, data, "\n".join(lines) or "nothing is in quarantine")
     return 0
@@ -163,8 +163,11 @@ def _named(finding: Finding) -> str:
 
 
 def _back(finding: Finding) -> str:
-    owner = finding.resource.owner
-    return owner.namespace if owner else finding.resource.name
+    """What to call it: a name of its own where it has one, else its namespace's."""
+    from envctl.clean.aside import was
+
+    owner, name = finding.resource.owner, finding.resource.name
+    return owner.namespace if owner and was(finding.resource) == name else name
 
 
 def _data(plan: Plan, outcomes: Iterable[Outcome] = ()) -> dict[str, Any]:

@@ -31,7 +31,12 @@ def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: 
     )
     for difference in chosen.engine.differences(chosen.set, running):
         talk(f"{difference} (`envctl dev up --recreate` follows this checkout)")
-    return sandbox.prepare(project, running, wait=wait, talk=talk)
+    ready = sandbox.prepare(project, running, wait=wait, talk=talk)
+    if workspaces.aside(project.config.project, project.namespace.name).exists():
+        from envctl.clean import aside
+
+        aside.tell(project, running, talk)
+    return ready
 
 
 def current(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
