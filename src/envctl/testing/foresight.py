@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from envctl.errors import EnvctlError
 from envctl.project import Project
 
 PLUGIN = re.compile(r"(?:^|[\s\"'=])-p[\s=\"',]*(?!no:|xdist|[\s=\"',])\w")
+SETTINGS = (
+    *("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
+    "setup.py",  # where plugins may be announced
+)
 MOST = 50
 """How many digests are kept in mind for one server."""
 
@@ -27,11 +31,26 @@ def expected(project: Project, home: Path) -> bool:
 
 
 def plugins_come_first(root: Path, argv: Sequence[str]) -> bool:
-    """Whether pytest is told to import something with `-p`, which comes before all else: it may read a variable."""
-    files = (root / name for name in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"))
-    written = [file.read_text(errors="replace") for file in files if file.is_file()]
+    """Whether pytest imports something of the project's before it asks for its sandbox: that may read a variable.
+
+    That is what `-p` names, wherever it stands, what PYTEST_PLUGINS does, and plugins that the project itself installs.
+    """
+    if os.environ.get("PYTEST_PLUGINS") or any(word.startswith("@") for word in argv):
+        return True
+    written = [file.read_text(errors="replace") for file in _settings(root, argv)]
     said = [" ".join(argv), os.environ.get("PYTEST_ADDOPTS", ""), *written]
-    return any(PLUGIN.search(text) for text in said)
+    return any(PLUGIN.search(text) for text in said) or any("pytest11" in text for text in written)
+
+
+def _settings(root: Path, argv: Sequence[str]) -> Iterator[Path]:
+    """The files that pytest may take its settings from: named, or beside or above what it is to test."""
+    words = [part for word in argv[1:] for part in (word, word[2:], word.partition("=")[2]) if part]
+    named = {path for word in words if (path := root / word.partition("::")[0]).exists()}
+    folders = {root, *root.parents, *(above for path in named for above in (path, *path.parents))}
+    usual = {folder / name for folder in folders for name in SETTINGS}
+    return (
+        path for path in usual | {one for one in named if one.suffix in (".toml", ".ini", ".cfg")} if path.is_file()
+    )
 
 
 def note(project: Project, home: Path) -> None:
