@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from envctl import owners
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
 from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_claimant, same_record
 from envctl.services.likeness import Like
 from envctl.services.redis import wire
@@ -98,7 +99,10 @@ class Redis:
         return ("url", "host", "port", "number", "user", "password", "prefix")
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
-        """Allot a number (or the one allotted before), then let the claim's login into that one only."""
+        """Allot a number (or the one allotted before), then let the claim's login into that one only.
+
+        What is in quarantine is given back by that.
+        """
         from envctl.services.redis import registry
 
         with wire.connected(address) as client:
@@ -107,7 +111,7 @@ class Redis:
                 raise _exhausted(address, claim.identity)
             if not same_claimant(entry.owner, claim.owner):
                 raise not_ours(f"redis database {claim.identity}", entry.owner)
-            scoped = _login(client, entry, claim.secret)
+            scoped, entry = _login(client, entry, claim.secret), _out_of_quarantine(client, entry)
         user, password = (claim.identity, claim.secret) if scoped else (address.user, address.password)
         return Access((_resource(entry),), _values(address, entry, user, password), created)
 
@@ -153,24 +157,37 @@ class Redis:
         return one_by_one(partial(self.drop, address), resources)
 
     def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
-        """Not yet."""
-        raise NotImplementedError
+        """Its number stays allotted, and its login is switched off, where the server has logins."""
+        from envctl.services.redis import quarantine
+
+        return quarantine.put(address, resource, notes)
 
     def restore(self, address: Address, resource: Resource) -> Resource:
-        """Not yet."""
-        raise NotImplementedError
+        """Its login is switched on again; one that a restart of the server took comes with the next `create`."""
+        from envctl.services.redis import quarantine
+
+        return quarantine.give_back(address, resource)
 
     def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
-        """Every allotted number of the project, and those whose record cannot be read."""
+        """Every allotted number of the project, those whose record cannot be read, and logins without a number."""
         from envctl.services.redis import registry
 
         with wire.connected(address) as client:
             entries = registry.entries(client)
-        mine = [_resource(each) for each in entries if each.owner is None or each.owner.project == project]
-        return leased(mine, lease)
+            logins = registry.logins(client) if like and not lease else []
+        mine = [_resource(each) for each in entries if _of(project, each, like)]
+        known = {each.identity for each in entries}
+        lost = [one for one in logins if like and like("login", one) and one not in known]
+        return leased([*mine, *(Resource("redis", "login", one, None) for one in lost)], lease)
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Nothing ever is: the record allots the number."""
+
+    def census(self, address: Address, *, lease: str) -> tuple[Seen, ...]:
+        """Its keys, numbers and users."""
+        from envctl.services.redis import census
+
+        return census.census(address, lease)
 
     def capacity(self, address: Address) -> Capacity | None:
         """Nothing of it runs out."""
@@ -200,24 +217,30 @@ def _entry_of(client: Any, resource: Resource) -> registry.Entry | None:
     return entry
 
 
+def _of(project: str, entry: registry.Entry, like: Like | None) -> bool:
+    """Whether it is the project's, or nobody can read whose it is and something names the project."""
+    if entry.owner is not None:
+        return entry.owner.project == project
+    return owners.mentions(entry.text, project) or (like is not None and like("login", entry.identity))
+
+
+def _out_of_quarantine(client: Any, entry: registry.Entry) -> registry.Entry:
+    """The entry as it is once its login is open: whoever locked it up meanwhile sees that, or is seen here."""
+    from envctl.services.redis import quarantine, registry
+
+    found = registry.find(client, entry.identity)
+    return quarantine.released(client, found) if found is not None else entry
+
+
 def _without_sessions(client: Any, entry: registry.Entry, *, end: bool) -> None:
-    """Refuse while somebody is connected, or end it. A server that shows no connections has none that count."""
+    """Refuse while somebody is connected, or end it."""
+    from envctl.services.redis import quarantine
+
+    if not end:
+        quarantine.refuse_sessions(client, entry)
     with suppress(_response_error()):
-        there = [one for one in client.client_list() if _inside(one, entry)]
-        if there and not end:
-            raise EnvctlError(
-                f"redis database {entry.identity} was left alone",
-                cause=f"it is in use: {len(there)} open connection(s), one from {there[0].get('addr', 'somewhere')}",
-                hint="end what uses it, then try again",
-                code="in_use",
-            )
-        for one in there:
+        for one in quarantine.sessions(client, entry):
             client.client_kill_filter(_id=one["id"])
-
-
-def _inside(one: Mapping[str, str], entry: registry.Entry) -> bool:
-    own_number = entry.kind == "number" and one.get("db") == str(entry.number)
-    return own_number or one.get("user") == entry.identity
 
 
 def _login(client: Any, entry: registry.Entry, secret: str) -> bool:

@@ -78,25 +78,29 @@ def allot(client: Any, kind: Literal["number", "prefix"], claim: Claim) -> tuple
     """The claim's entry and whether it is new; None when the numbers have run out."""
     record = owners.to_text(claim.owner)
     bound = " ".join(str(number) for number in sorted(_bound(client, but=claim.identity)))
-    made, text = client.eval(ALLOT, 1, HASH, claim.identity, kind, record, _home(client), bound)
-    return (None if made < 0 else parse(claim.identity, text)), made == 1
+    made, there = client.eval(ALLOT, 1, HASH, claim.identity, kind, record, _home(client), bound)
+    return (None if made < 0 else parse(claim.identity, there)), made == 1
 
 
 def find(client: Any, identity: str) -> Entry | None:
     """The identity's entry, if there is one."""
-    text = client.hget(HASH, identity)
-    return None if text is None else parse(identity, text)
+    there = client.hget(HASH, identity)
+    return None if there is None else parse(identity, there)
 
 
 def entries(client: Any) -> list[Entry]:
     """All of them, of all projects."""
-    return [parse(identity, text) for identity, text in sorted(client.hgetall(HASH).items())]
+    return [parse(identity, there) for identity, there in sorted(client.hgetall(HASH).items())]
 
 
 def rewrite(client: Any, entry: Entry, owner: Owner) -> bool:
     """Replace the record; False when somebody changed the entry in between."""
-    text = f"{entry.kind}:{entry.number} {owners.to_text(owner)}"
-    return bool(client.eval(REWRITE, 1, HASH, entry.identity, entry.text, text))
+    return bool(client.eval(REWRITE, 1, HASH, entry.identity, entry.text, text(entry, owner)))
+
+
+def text(entry: Entry, owner: Owner) -> str:
+    """What the registry holds for that entry with another record."""
+    return f"{entry.kind}:{entry.number} {owners.to_text(owner)}"
 
 
 def release(client: Any, entry: Entry) -> None:
@@ -104,13 +108,23 @@ def release(client: Any, entry: Entry) -> None:
     client.eval(RELEASE, 1, HASH, entry.identity, entry.text, _home(client))
 
 
-def parse(identity: str, text: str) -> Entry:
+def parse(identity: str, there: str) -> Entry:
     """An entry from its text; what cannot be read has no owner, and so is never dropped."""
-    found = re.match(r"(number|prefix):(\d+) ", text)
+    found = re.match(r"(number|prefix):(\d+) ", there)
     if not found:
-        return Entry(identity, "number", 0, None, text)
+        return Entry(identity, "number", 0, None, there)
     kind = cast(Literal["number", "prefix"], found[1])
-    return Entry(identity, kind, int(found[2]), owners.from_text(text[found.end() :]), text)
+    return Entry(identity, kind, int(found[2]), owners.from_text(there[found.end() :]), there)
+
+
+def logins(client: Any) -> list[str]:
+    """The names of all logins; none where the server does not tell."""
+    import redis
+
+    try:
+        return [str(one) for one in client.acl_users()]
+    except redis.ResponseError:
+        return []
 
 
 def literal(text: str) -> str:

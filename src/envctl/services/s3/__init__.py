@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from envctl import state
+from envctl import owners, state
 from envctl.errors import ConfigError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource
+from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
 from envctl.namespace import bucket_name
 from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_claimant, same_record
 from envctl.services.likeness import Like
+from envctl.services.quarantine import inside
 from envctl.settings import setting
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{3,64}")
@@ -124,7 +125,7 @@ class S3:
         return parts + first + tuple(f"bucket.{name}" for name in settings.buckets)
 
     def create(self, address: Address, settings: Settings, claim: Claim) -> Access:
-        """Every bucket with its record, then the one key for all of them."""
+        """Every bucket with its record, then the one key for all of them; what is in quarantine is given back."""
         from envctl.services.s3 import fixed, identities, intents
         from envctl.services.s3.wire import connected
 
@@ -132,13 +133,13 @@ class S3:
         held = state.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
         with held, connected(address) as client:
             made = {name: intents.make(client, name, claim) for name in names.values()}
-        wanted = tuple(names.values())
-        if settings.access_key:
-            key, secret = fixed.grant(address, claim.identity, (settings.access_key, settings.secret_key), wanted)
-        else:
-            key, secret = identities.grant(address, claim.identity, claim.secret, wanted)
+            wanted = tuple(names.values())
+            if settings.access_key:
+                key, secret = fixed.grant(address, claim.identity, (settings.access_key, settings.secret_key), wanted)
+            else:
+                key, secret = identities.grant(address, claim.identity, claim.secret, wanted)
+            resources = tuple(_resource(name, intents.seen_again(client, name, made[name][0])) for name in wanted)
         values = _values(address, settings, names, key, secret)
-        resources = tuple(_resource(name, found) for name, (found, _) in made.items())
         return Access(resources, values, any(created for _, created in made.values()))
 
     def opens(self, address: Address, claim: Claim, access: Access) -> bool:
@@ -149,7 +150,8 @@ class S3:
         if key == address.user or not all(wire.sees(address, key, secret, one) for one in claim.names.values()):
             return False
         found = [buckets.recognised(wire.tags(address, one)) for one in claim.names.values()]
-        return all(same_claimant(one.owner, claim.owner) and one.identity == claim.identity for one in found)
+        mine = all(same_claimant(one.owner, claim.owner) and one.identity == claim.identity for one in found)
+        return mine and not any(inside(one.owner) for one in found)
 
     def note(self, address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
         """All tags are replaced in one request, the foreign ones by themselves."""
@@ -180,30 +182,42 @@ class S3:
         return one_by_one(partial(self.drop, address), resources)
 
     def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
-        """Not yet."""
-        raise NotImplementedError
+        """It keeps its name, and its key does not reach it, where the server has such keys."""
+        from envctl.services.s3 import quarantine
+
+        return quarantine.put(address, resource, notes)
 
     def restore(self, address: Address, resource: Resource) -> Resource:
-        """Not yet."""
-        raise NotImplementedError
+        """Its key reaches it again."""
+        from envctl.services.s3 import quarantine
+
+        return quarantine.give_back(address, resource)
 
     def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
-        """Every bucket with a record of the project's, and those whose record cannot be read."""
+        """Every bucket with a record of the project's, and those whose record cannot be read.
+
+        Uploads that nobody completed are of their bucket: they count in its bytes and go with it.
+        """
         from envctl.services.s3 import buckets
         from envctl.services.s3.wire import connected
 
         with connected(address) as client:
-            found = buckets.recorded(client)
-        mine = [
-            _resource(name, one) for name, one in found.items() if one.owner is None or one.owner.project == project
-        ]
-        return leased(mine, lease)
+            there = buckets.everything(client).items()
+            mine = leased([_resource(name, one) for name, one in there if _of(project, name, one, like)], lease)
+            sizes = {} if lease else buckets.sizes(client, [one.name for one in mine])
+        return [replace(one, bytes=sizes.get(one.name)) for one in mine]
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Buckets that were to be made, and are there without a record and without content."""
         from envctl.services.s3 import intents
 
         intents.give_up(address, memory)
+
+    def census(self, address: Address, *, lease: str) -> tuple[Seen, ...]:
+        """Its buckets, and how much is in those of others."""
+        from envctl.services.s3 import census
+
+        return census.census(address, lease)
 
     def capacity(self, address: Address) -> Capacity | None:
         """Nothing of it runs out."""
@@ -236,6 +250,15 @@ def _identities(client: Any, *, but: str) -> set[str]:
     from envctl.services.s3 import buckets
 
     return {one.identity for name, one in buckets.recorded(client).items() if name != but}
+
+
+def _of(project: str, name: str, found: buckets.Record, like: Like | None) -> bool:
+    """Whether it is the project's, or nobody can read whose it is and nothing names another's."""
+    if found.owner is not None:
+        return found.owner.project == project
+    if found.marked:
+        return not found.text or owners.mentions(found.text, project)
+    return like is not None and like("bucket", name)
 
 
 def _resource(name: str, found: buckets.Record) -> Resource:

@@ -6,9 +6,10 @@ import base64
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from envctl import owners
@@ -25,6 +26,8 @@ NO_TAGS = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "U
 UNREADABLE = NO_TAGS | {"NoSuchKey", "PermanentRedirect", "AuthorizationHeaderMalformed"}
 """Answers for what is not there, or not ours to see."""
 NO_BUCKET = "NoSuchBucket"
+COUNTED = 5000
+"""A bucket of more objects is not counted: that would take its server for minutes."""
 THERE = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 
@@ -36,6 +39,8 @@ class Record:
     identity: str
     marked: bool
     foreign: Mapping[str, str] = field(default_factory=dict)
+    text: str = field(default="", repr=False)
+    """The record as it stands there, as far as it is text at all."""
 
 
 def read(client: Any, bucket: str) -> Record | None:
@@ -55,7 +60,8 @@ def recognised(tags: Mapping[str, str]) -> Record:
     """The record that these tags hold."""
     pieces = [tags[f"{TAG}.{number}"] for number in range(PIECES) if f"{TAG}.{number}" in tags]
     foreign = {name: value for name, value in tags.items() if not name.startswith(f"{TAG}.")}
-    return Record(_unpack("".join(pieces)), tags.get(f"{TAG}.identity", ""), bool(pieces), foreign)
+    text = _unpack("".join(pieces))
+    return Record(owners.from_text(text), tags.get(f"{TAG}.identity", ""), bool(pieces), foreign, text)
 
 
 def write(client: Any, bucket: str, before: Record, owner: Owner, identity: str) -> Record:
@@ -92,13 +98,40 @@ def make(client: Any, bucket: str) -> bool:
 
 
 def recorded(client: Any) -> dict[str, Record]:
-    """Every bucket that bears a record of ours, readable or not; asked side by side, for they may be many."""
+    """Every bucket that bears a record of ours, readable or not."""
+    return {name: record for name, record in everything(client).items() if record.marked}
+
+
+def everything(client: Any) -> dict[str, Record]:
+    """Every bucket there is; asked side by side, for they may be many."""
     from concurrent.futures import ThreadPoolExecutor
 
     names = sorted(bucket.name for bucket in client.list_buckets())
     with ThreadPoolExecutor(8) as pool:
         found = zip(names, pool.map(partial(read, client), names), strict=True)
-        return {name: record for name, record in found if record is not None and record.marked}
+        return {name: record for name, record in found if record is not None}
+
+
+def sizes(client: Any, names: Iterable[str]) -> dict[str, int | None]:
+    """What each bucket holds, in bytes; None where that is too much to count."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    asked = list(names)
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(asked, pool.map(partial(_size, client), asked), strict=True))
+
+
+def _size(client: Any, bucket: str) -> int | None:
+    """All versions of all objects, and the parts of uploads that nobody completed."""
+    counted = islice(_sized(client, bucket), COUNTED + 1)
+    found = list(counted)
+    return sum(found) if len(found) <= COUNTED else None
+
+
+def _sized(client: Any, bucket: str) -> Iterator[int]:
+    yield from (one.size or 0 for one in _versions(client, bucket))
+    for name, upload in _uploads(client, bucket):
+        yield from (one.size or 0 for one in _parts(client, bucket, name, upload))
 
 
 def empty(client: Any, bucket: str) -> bool:
@@ -109,11 +142,19 @@ def empty(client: Any, bucket: str) -> bool:
 
 def remove(client: Any, bucket: str) -> None:
     """Empty it and remove it. Tags go with the bucket in the server's one step; a marker object has to go before."""
-    for name, upload in list(_uploads(client, bucket)):
-        _unless_gone(partial(client._abort_multipart_upload, bucket, name, upload))
+    _abort_uploads(client, bucket)
     _remove_contents(client, bucket, but=MARKER)
     _remove_contents(client, bucket, but="")
     _unless_gone(partial(client.remove_bucket, bucket))
+
+
+def _abort_uploads(client: Any, bucket: str) -> None:
+    """All of them, however many pages they are; one that the server keeps does not keep us."""
+    before: list[tuple[str, str]] = []
+    while (there := list(_uploads(client, bucket))) and there != before:
+        for name, upload in there:
+            _unless_gone(partial(client._abort_multipart_upload, bucket, name, upload))
+        before = there
 
 
 def _remove_contents(client: Any, bucket: str, *, but: str) -> None:
@@ -136,11 +177,15 @@ def _remove_contents(client: Any, bucket: str, *, but: str) -> None:
 
 
 def _contents(client: Any, bucket: str) -> Iterator[tuple[str, str | None]]:
+    """The names and versions of all that is in it."""
+    return ((one.object_name, one.version_id) for one in _versions(client, bucket))
+
+
+def _versions(client: Any, bucket: str) -> Iterator[Any]:
     """Every version of every object; plain objects where the server knows no versions."""
     for versions in (True, False):
         try:
-            for one in client.list_objects(bucket, recursive=True, include_version=versions):
-                yield one.object_name, one.version_id
+            yield from client.list_objects(bucket, recursive=True, include_version=versions)
         except _error() as error:
             if error.code == NO_BUCKET:
                 return
@@ -151,15 +196,29 @@ def _contents(client: Any, bucket: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _uploads(client: Any, bucket: str) -> Iterator[tuple[str, str]]:
-    """Uploads in parts that nobody completed."""
+    """Uploads in parts that nobody completed. Of a thousand for one object the rest may be left out."""
+    after: str | None = None
+    while True:
+        try:
+            found = client._list_multipart_uploads(bucket, prefix="", max_uploads=1000, key_marker=after)
+        except _error() as error:
+            if error.code not in NO_TAGS and error.code != NO_BUCKET:
+                raise
+            return
+        yield from ((one.object_name, one.upload_id) for one in found.uploads)
+        last, after = after, found.next_key_marker
+        if not (found.is_truncated and found.uploads) or after in (None, "", last):
+            return
+
+
+def _parts(client: Any, bucket: str, name: str, upload: str) -> list[Any]:
+    """The first thousand parts of an upload; none of one that has just ended."""
     try:
-        found = client._list_multipart_uploads(bucket, prefix="", max_uploads=1000)
+        return list(client._list_parts(bucket, name, upload, max_parts=1000).parts)
     except _error() as error:
-        if error.code not in NO_TAGS and error.code != NO_BUCKET:
-            raise
-        return
-    for one in found.uploads:
-        yield one.object_name, one.upload_id
+        if error.code in NO_TAGS or error.code in (NO_BUCKET, "NoSuchUpload"):
+            return []
+        raise
 
 
 def _exists(client: Any, bucket: str) -> bool:
@@ -204,11 +263,11 @@ def _pack(owner: Owner) -> str:
     return base64.urlsafe_b64encode(zlib.compress(owners.to_text(owner).encode(), 9)).decode()
 
 
-def _unpack(text: str) -> Owner | None:
+def _unpack(text: str) -> str:
     try:
-        return owners.from_text(zlib.decompress(base64.urlsafe_b64decode(text)).decode())
+        return zlib.decompress(base64.urlsafe_b64decode(text)).decode()
     except (ValueError, zlib.error):
-        return None
+        return ""
 
 
 def _unless_gone(remove: Callable[[], Any]) -> None:

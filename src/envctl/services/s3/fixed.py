@@ -39,13 +39,25 @@ def grant(address: Address, identity: str, keys: tuple[str, str], buckets: tuple
     return keys
 
 
+def reach(address: Address, identity: str, change: identities.Change) -> None:
+    """Change a claim's policy, at whichever fixed key has one."""
+    users = _users(address)
+    with _alone(address) if users else nullcontext():
+        for user in users:
+            identities.replace_policy(address, user, identity, change)
+
+
 def revoke(address: Address, identity: str) -> None:
     """Take a claim's policy from whichever fixed key has it. A key without policies opens nothing, and stays."""
-    there = identities.iam(address, "ListUsers").text
-    users = re.findall(f"<UserName>({PREFIX}[^<]+)</UserName>", there)
+    users = _users(address)
     with _alone(address) if users else nullcontext():
         for user in users:
             identities.iam(address, "DeleteUserPolicy", UserName=user, PolicyName=identity)
+
+
+def _users(address: Address) -> list[str]:
+    there = identities.iam(address, "ListUsers").text
+    return re.findall(f"<UserName>({PREFIX}[^<]+)</UserName>", there)
 
 
 def _alone(address: Address) -> AbstractContextManager[None]:

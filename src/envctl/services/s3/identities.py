@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import suppress
+from html import unescape
 from typing import Any
 
 from envctl.model import Address
@@ -22,6 +24,11 @@ ALLOWED = (
     "AbortMultipartUpload",
 )
 """All that an application does with its bucket. Tags (our record), bucket policy and removal are not among it."""
+Change = Callable[[set[str]], set[str]]
+"""From the buckets that a key reaches to those that it is to reach."""
+ARN = "arn:aws:s3:::"
+NOWHERE = ("-",)
+"""Instead of no bucket, which a policy cannot say: no bucket can have that name."""
 BUSY = frozenset({500, 502, 503, 504})
 
 
@@ -50,6 +57,23 @@ def revoke(address: Address, identity: str) -> None:
         _revoke_by_minio(address, key_of(identity))
 
 
+def reach(address: Address, identity: str, change: Change) -> None:
+    """Let the key that `grant` gave reach other buckets than now. Where it gave none there is nothing to change."""
+    kind = server_name(address)
+    if kind.startswith("SeaweedFS") and identity:
+        _reach_by_iam(address, identity, change)
+    if kind.startswith("MinIO") and identity:
+        _reach_by_minio(address, key_of(identity), change)
+
+
+def changed(document: str, change: Change) -> str:
+    """A policy of ours for other buckets than it is for now."""
+    found = json.loads(document)
+    places = {place for one in found["Statement"] for place in one["Resource"]}
+    buckets = {place.removeprefix(ARN).partition("/")[0] for place in places} - set(NOWHERE)
+    return json.dumps(policy(tuple(sorted(change(buckets))) or NOWHERE))
+
+
 def key_of(identity: str) -> str:
     """The access key of an identity: letters and digits, as servers want it, and nobody else's."""
     return "ENVCTL" + hashlib.sha256(identity.encode()).hexdigest()[:14].upper()
@@ -57,7 +81,7 @@ def key_of(identity: str) -> str:
 
 def policy(buckets: tuple[str, ...]) -> dict[str, Any]:
     """What the key may do, and where."""
-    places = [place for bucket in buckets for place in (f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*")]
+    places = [place for bucket in buckets for place in (f"{ARN}{bucket}", f"{ARN}{bucket}/*")]
     allow = {"Effect": "Allow", "Action": [f"s3:{action}" for action in ALLOWED], "Resource": places}
     return {"Version": "2012-10-17", "Statement": [allow]}
 
@@ -78,6 +102,31 @@ def _grant_by_iam(address: Address, identity: str, key: str, secret: str, bucket
     if given.code != "EntityAlreadyExists":
         expect(address, given)
     return True
+
+
+def _reach_by_iam(address: Address, identity: str, change: Change) -> None:
+    """The policy of its own user, and that of the fixed key, are replaced where they are."""
+    from envctl.services.s3 import fixed
+
+    replace_policy(address, _user(identity), POLICY, change)
+    fixed.reach(address, identity, change)
+
+
+def replace_policy(address: Address, user: str, name: str, change: Change) -> None:
+    """Change a policy that is there."""
+    entry = {"UserName": user, "PolicyName": name}
+    found = iam(address, "GetUserPolicy", **entry)
+    if found.status == 200:
+        document = unescape(found.text.partition("<PolicyDocument>")[2].partition("</PolicyDocument>")[0])
+        expect(address, iam(address, "PutUserPolicy", **entry, PolicyDocument=changed(document, change)))
+
+
+def _reach_by_minio(address: Address, key: str, change: Change) -> None:
+    from minio.error import MinioAdminException
+
+    admin = _minio(address)
+    with suppress(MinioAdminException):
+        admin.policy_add(_user(key), policy=json.loads(changed(admin.policy_info(_user(key)), change)))
 
 
 def _revoke_by_iam(address: Address, identity: str) -> None:

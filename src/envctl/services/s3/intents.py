@@ -9,7 +9,7 @@ from envctl import state
 from envctl.errors import UnavailableError
 from envctl.model import Address, Claim
 from envctl.services.base import not_ours, same_claimant
-from envctl.services.s3 import buckets
+from envctl.services.s3 import buckets, quarantine
 from envctl.services.s3.buckets import Record
 from envctl.services.s3.wire import connected
 
@@ -34,8 +34,15 @@ def make(client: Any, name: str, claim: Claim) -> tuple[Record, bool]:
         found = buckets.write(client, name, found, claim.owner, claim.identity)
     if not same_claimant(found.owner, claim.owner):
         raise not_ours(f"bucket {name}", found.owner, hint=HINT)
+    found = quarantine.released(client, name, found)
     intent.unlink(missing_ok=True)
     return found, created
+
+
+def seen_again(client: Any, name: str, made: Record) -> Record:
+    """The record once the key is there: whoever put the bucket into quarantine meanwhile has come too late."""
+    found = buckets.read(client, name)
+    return made if found is None else quarantine.released(client, name, found)
 
 
 def give_up(address: Address, memory: Path) -> None:

@@ -1,0 +1,127 @@
+"""A number under quarantine stays allotted with its data, and its login is switched off.
+
+Lock out first and record then; give back in the other order: what is recorded as locked up can be entered at no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from envctl.errors import EnvctlError, UnavailableError
+from envctl.model import Address, Resource
+from envctl.services import quarantine
+from envctl.services.base import not_ours, same_but_notes, same_record
+from envctl.services.redis import registry, wire
+from envctl.services.redis.registry import Entry
+
+
+def put(address: Address, resource: Resource, notes: Mapping[str, str]) -> Resource:
+    """Switch the login off, then say so in the record; undone where somebody comes in meanwhile."""
+    with wire.connected(address) as client:
+        entry = _seen(client, resource)
+        if quarantine.inside(entry.owner):
+            _switch(client, entry.identity, "off")
+            return replace(resource, owner=entry.owner)
+        refuse_sessions(client, entry)
+        _switch(client, entry.identity, "off")
+        try:
+            return _recorded(client, entry, resource, notes)
+        except EnvctlError:
+            now = registry.find(client, entry.identity)
+            if now is not None and not quarantine.inside(now.owner):  # else another has been quicker
+                _switch(client, entry.identity, "on")
+            raise
+
+
+def give_back(address: Address, resource: Resource) -> Resource:
+    """Say in the record that it is the namespace's again, then switch its login on."""
+    with wire.connected(address) as client:
+        entry = released(client, _seen(client, resource))
+        _switch(client, entry.identity, "on")
+        return replace(resource, owner=entry.owner)
+
+
+def released(client: Any, entry: Entry) -> Entry:
+    """The entry, not in quarantine any more; its login is the caller's to open."""
+    if entry.owner is None or not quarantine.inside(entry.owner):
+        return entry
+    owner = quarantine.left(entry.owner)
+    if not registry.rewrite(client, entry, owner):
+        raise _changed(entry.identity)
+    return registry.parse(entry.identity, registry.text(entry, owner))
+
+
+def refuse_sessions(client: Any, entry: Entry) -> None:
+    """Refuse while somebody is connected to the number, or as its login."""
+    if there := sessions(client, entry):
+        raise EnvctlError(
+            f"redis database {entry.identity} was left alone",
+            cause=f"it is in use: {len(there)} open connection(s), one from {there[0].get('addr', 'somewhere')}",
+            hint="end what uses it, then try again",
+            code="in_use",
+        )
+
+
+def sessions(client: Any, entry: Entry) -> list[Mapping[str, str]]:
+    """Who is connected. A server that shows no connections has none that count."""
+    with suppress(_response_error()):
+        return [one for one in client.client_list() if _inside(one, entry)]
+    return []
+
+
+def _inside(one: Mapping[str, str], entry: Entry) -> bool:
+    own_number = entry.kind == "number" and one.get("db") == str(entry.number)
+    return own_number or one.get("user") == entry.identity
+
+
+def _seen(client: Any, resource: Resource) -> Entry:
+    """The entry that the caller means; it may be in quarantine or out of it by now."""
+    entry = registry.find(client, resource.name)
+    if entry is None:
+        raise EnvctlError(f"redis database {resource.name} is gone", hint="somebody removed it", code="gone")
+    stored, seen = entry.owner, resource.owner
+    moved = quarantine.inside(stored) != quarantine.inside(seen)
+    known = stored and seen and (same_but_notes(stored, seen) if moved else same_record(stored, seen))
+    if not known:
+        raise not_ours(f"redis database {resource.name}", stored)
+    return entry
+
+
+def _recorded(client: Any, entry: Entry, resource: Resource, notes: Mapping[str, str]) -> Resource:
+    refuse_sessions(client, entry)  # A login that is off keeps the connections that it has.
+    assert entry.owner is not None
+    owner = quarantine.entered(entry.owner, entry.identity, notes)
+    if not registry.rewrite(client, entry, owner):
+        raise _changed(entry.identity)
+    if _is_on(client, entry.identity):  # Its namespace has come back between our two steps.
+        inside = registry.parse(entry.identity, registry.text(entry, owner))
+        registry.rewrite(client, inside, entry.owner)
+        raise _changed(entry.identity)
+    return replace(resource, owner=owner)
+
+
+def _switch(client: Any, identity: str, way: str) -> None:
+    """Only a login that is there: this would make one that nobody can explain."""
+    with suppress(_response_error()):
+        if client.acl_getuser(identity) is not None:
+            client.execute_command("ACL", "SETUSER", identity, way)
+
+
+def _is_on(client: Any, identity: str) -> bool:
+    with suppress(_response_error()):
+        found = client.acl_getuser(identity)
+        return found is not None and "on" in found["flags"]
+    return False
+
+
+def _changed(identity: str) -> EnvctlError:
+    return UnavailableError(f"the record of {identity} changed meanwhile", hint="try again")
+
+
+def _response_error() -> type[Exception]:
+    import redis
+
+    return redis.ResponseError
