@@ -32,7 +32,7 @@ def _runs(project: Project) -> Iterator[Finding]:
         if residue.private(folder):
             continue
         try:
-            record: Record | None = folders.read(folder)
+            record: Record | None = folders.read(folder) if residue.ours(folder) else None
         except EnvctlError:
             record = None
         judged = _run(folder, record)
@@ -42,6 +42,8 @@ def _runs(project: Project) -> Iterator[Finding]:
 def _run(folder: Path, record: Record | None) -> Judged:
     if folders.alive(folder):
         return "live", f"`{record.command if record else folder.name}` is at work", ""
+    if not residue.ours(folder):
+        return "unexplained", f"{folder} is a link or another user's", ""
     if record is None:
         return "unexplained", f"its record cannot be read (if no run of yours is at work there: rm -r {folder})", ""
     if record.kept:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from envctl import leases, repository, workspaces
+from envctl import leases, namespace, repository, workspaces
 from envctl.errors import EnvctlError
 from envctl.inventory import clock, spared
 from envctl.inventory.verdicts import Facts, RunState, Whereabouts
 from envctl.project import Project
 from envctl.repository import Repository
-from envctl.residue import private
+from envctl.residue import ours, private
 from envctl.runs import folders
 from envctl.runs.folders import Record
 from envctl.workspaces import Workspace
@@ -21,7 +21,8 @@ from envctl.workspaces import Workspace
 
 def gather(project: Project) -> Facts:
     """What is known now."""
-    runs = [(record, alive) for record, alive in _runs(project.home) if record is not None]
+    published = [(one, _record(one), folders.alive(one)) for one in _published(project.home)]
+    runs = [(record, alive) for _, record, alive in published if record is not None]
     return Facts(
         project=project.config.project,
         patterns=project.config.names,
@@ -29,6 +30,7 @@ def gather(project: Project) -> Facts:
         host=socket.gethostname(),
         now=clock.now(),
         runs={record.id: _state(alive) for record, alive in runs},
+        unread=_unread(project.config.project, [one for one, record, _ in published if record is None]),
         kept=frozenset((record.id, name) for record, alive in runs if not alive for name in record.kept),
         checkouts=checkouts(project.config.project),
         spared=spared.read(project.home),
@@ -117,17 +119,26 @@ def _read(common_dir: Path) -> Repository | str:
         return f"{error.message} ({error.cause})"
 
 
-def _runs(project_home: Path) -> list[tuple[Record | None, bool]]:
-    """Every published run with its record, if that can be read, and whether it is at work."""
-    found = sorted(one for one in (project_home / "runs").glob("*") if not private(one))
-    return [(_record(one), folders.alive(one)) for one in found]
+def _published(project_home: Path) -> list[Path]:
+    return sorted(one for one in (project_home / "runs").glob("*") if not private(one))
 
 
 def _record(folder: Path) -> Record | None:
+    """What a run put down; nothing where that cannot be read, or the folder is a link or another user's."""
     try:
-        return folders.read(folder)
+        return folders.read(folder) if ours(folder) else None
     except EnvctlError:
         return None
+
+
+def _unread(project: str, runs: Iterable[Path]) -> Mapping[str, str]:
+    """The namespaces of runs of which nobody can tell what they made. A run's folder is named by its namespace."""
+    named = ((one, namespace.parse_identity(project, one.name)) for one in runs)
+    return {
+        parsed.namespace: f"it may be of the run in {one}, whose record cannot be read"
+        for one, parsed in named
+        if parsed
+    }
 
 
 def _state(alive: bool) -> RunState:

@@ -56,6 +56,8 @@ class Facts:
     now: datetime
     runs: Mapping[str, RunState] = field(default_factory=dict)
     """Every run on record, by its id."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """The namespaces in which a run is or was of which nobody can read what it made, with the words for that."""
     kept: frozenset[tuple[str, str]] = frozenset()
     """What dead runs left on purpose, as (run id, name)."""
     checkouts: Mapping[str, Whereabouts] = field(default_factory=dict)
@@ -147,6 +149,8 @@ def _ephemeral(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "idle", "a failed run kept it, until the next run of its namespace", by_hand(owner)
     if run == "dead":
         return "orphan", f"its run {owner.lease} is dead", CLEAN
+    if why := facts.unread.get(owner.namespace):
+        return "unexplained", why, ""
     if seen.reach != "ours":
         return "unexplained", f"its run {owner.lease} is not on record here: it may be another user's", ""
     if not _named(seen.resource, owner, facts, primary=False):
@@ -161,6 +165,8 @@ def _persistent(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "live", why, ""
     if seen.sessions:
         return "live", _connected(seen), ""
+    if why := facts.unread.get(owner.namespace):
+        return "unexplained", why, ""
     if seen.reach != "ours" and (where is None or str(where.workspace.path) != owner.workspace):
         return "unexplained", f"its checkout {owner.workspace} is not registered here: it may be another user's", ""
     if not _named(seen.resource, owner, facts, primary=where is not None and where.workspace.primary):

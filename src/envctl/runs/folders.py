@@ -51,7 +51,7 @@ class Residue:
 
 def alive(folder: Path) -> bool:
     """Whether a run is at work there."""
-    return state.held(folder / LOCK) and not (folder / VERDICT).exists()
+    return ours(folder) and state.held(folder / LOCK) and not (folder / VERDICT).exists()
 
 
 def live(project_home: Path) -> list[Record]:
