@@ -37,6 +37,8 @@ def root() -> Path:
 
 def folder(path: Path) -> Path:
     """Make a private folder (0700), and its parents; one that others could change is refused."""
+    if root() in path.parents:
+        refuse_shared()
     try:
         for one in (*reversed(path.parents), path):
             if not one.exists():
@@ -44,9 +46,19 @@ def folder(path: Path) -> Path:
                 one.chmod(0o700)  # whatever the umask is
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        found = path.stat()
+        _refuse_shared(path, path.stat())
     except OSError as error:
         raise unwritable(path, error) from error
+    return path
+
+
+def refuse_shared() -> None:
+    """Refuse a state folder that others could change, before anything in it is believed; it need not be there yet."""
+    with suppress(OSError):  # It is not there yet, or whoever needs it will say what is wrong.
+        _refuse_shared(root(), root().stat())
+
+
+def _refuse_shared(path: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise EnvctlError(
             f"the state folder is not private: {path}",
@@ -54,7 +66,6 @@ def folder(path: Path) -> Path:
             hint=f"chmod 700 {path}, or set ENVCTL_STATE_DIR to a folder of your own",
             code="state_not_private",
         )
-    return path
 
 
 def read(path: Path, *, hint: str = "") -> dict[str, Any] | None:

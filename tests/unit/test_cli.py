@@ -138,6 +138,21 @@ def test_wrong_usage_is_exit_2_and_one_document_under_json(run: Run, words: tupl
     assert expected in document["errors"][0]["message"] + document["errors"][0]["hint"]
 
 
+@pytest.mark.parametrize("words", [("ns",), ("config",), ("env",), ("dev", "status"), ("test",), ("run", "--", "true")])
+def test_a_state_folder_that_others_may_write_to_is_refused_at_once(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    said = run(*words)
+    assert (said.code, said.out) == (1, "")
+    assert f"error: the state folder is not private: {tmp_path / 'state'}" in said.err
+    assert f"hint: chmod 700 {tmp_path / 'state'}, or set ENVCTL_STATE_DIR" in said.err
+    assert not list((tmp_path / "state").iterdir())
+    (tmp_path / "state").chmod(0o755)
+    assert run("ns").code == 0
+
+
 def test_what_is_not_up_is_exit_4_and_says_how_to_get_it(run: Run) -> None:
     said = run("env")
     assert said.code == 4

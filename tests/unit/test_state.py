@@ -133,6 +133,17 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     assert "chmod 700" in caught.value.hint
 
 
+def test_so_is_all_that_is_below_a_state_folder_that_others_may_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVCTL_STATE_DIR", str(tmp_path / "open"))
+    state.folder(tmp_path / "open" / "projects")
+    (tmp_path / "open").chmod(0o770)
+    with pytest.raises(EnvctlError, match=f"not private: {tmp_path / 'open'}$"):
+        state.folder(tmp_path / "open" / "projects" / "shop")
+    assert not list((tmp_path / "open" / "projects").iterdir())
+
+
 def test_a_link_in_the_place_of_a_note_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("kept")
     (tmp_path / "lock.holder").symlink_to(tmp_path / "theirs")

@@ -44,9 +44,10 @@ class Edge:
 
     def project(self, environment: Environment = "dev", *, sweep: bool = True) -> Project:
         """Open the project that the flags, the variables or the current folder name; dead runs' leavings are swept."""
-        from envctl import recovery
+        from envctl import recovery, state
         from envctl.project import open_project
 
+        state.refuse_shared()
         found = open_project(
             self.directory, environment, os.environ, namespace_flag=self.flags.namespace, engine=self.flags.engine
         )

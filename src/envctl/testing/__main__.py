@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from envctl import testing
+from envctl import state, testing
 from envctl.errors import EnvctlError
 from envctl.output import explained
 from envctl.project import open_project
@@ -22,6 +22,7 @@ def main(root: Path) -> None:
     """Open a run for the project at `root`, say where its desk is, and close it when our stdin ends."""
     opened = False
     try:
+        state.refuse_shared()
         project = open_project(root, "test", os.environ)
         wished = wish.of_suite(project, "", ())
         voice = testing.Voice(_say, lambda line: None, lambda name, line: _say(line))
