@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from envctl.model import Environment
     from envctl.project import Project
     from envctl.templates import Ready
-    from envctl.testing import Live
+    from envctl.testing.live import Live
     from envctl.testing.timings import Timings
     from envctl.testing.wish import Wish
 

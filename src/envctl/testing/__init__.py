@@ -4,90 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from envctl import leases, ports, recovery, runs, sandbox, servers, templates
 from envctl.errors import EnvctlError
-from envctl.model import Resource, Running, Talk
-from envctl.processes import Hurried, Write, foreground
+from envctl.model import Running
+from envctl.processes import Hurried, foreground
 from envctl.project import Project
 from envctl.runs import Run
-from envctl.sandbox import Sandbox
 from envctl.servers import Servers
 from envctl.templates import Ready
 from envctl.testing import audited, belief, command, desk, foresight, interruption, upkeep
 from envctl.testing.admittance import Admittance
 from envctl.testing.attendant import Attendant
+from envctl.testing.live import Live, Voice
 from envctl.testing.sandboxes import Sandboxes
 from envctl.testing.timings import Timings
 from envctl.testing.wish import Wish, narrowed
 
-if TYPE_CHECKING:
-    from envctl.audit import Audit
+__all__ = ["Live", "Voice", "afterwards", "opened", "run"]
 
 TURNS = 30
 """A turn is waited for so many times as long as a lock: it comes when somebody's tests are over."""
 
 Differences = Callable[[], tuple[str, ...]]
 """How the servers that run differ from what this checkout asks for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """Where a run says what it does: its steps, their details, and the lines of the processes beside it."""
-
-    talk: Talk
-    detail: Talk
-    write: Write
-    own_stdout: bool = True
-    """Whether the command may write to our stdout; else to our stderr, for stdout is ours alone."""
-
-
-@dataclass
-class Live:
-    """A run that is open, and what is learned while it goes on."""
-
-    project: Project
-    wish: Wish
-    run: Run
-    home: Path
-    timings: Timings
-    sandboxes: Sandboxes
-    attendant: Attendant
-    socket: Path
-    early: bool = False
-    """Whether pytest starts while its sandbox is being made, and asks for it when it needs it."""
-    code: int = 0
-    """The command's own."""
-    warning: str = ""
-    """Why a green run should not be believed."""
-    faults: list[EnvctlError] = field(default_factory=list)
-    """Why it counts as failed, whatever its command's exit code."""
-    kept: tuple[Resource, ...] = ()
-    audit: Audit | None = None
-    """What looks for escapes, where that is wished."""
-
-    @property
-    def exit_code(self) -> int:
-        """The command's own, but never green where something is at fault."""
-        return self.code or next((one.exit_code for one in self.faults), 0)
-
-    @property
-    def throw_away(self) -> bool:
-        """Whether what is kept goes with the servers."""
-        return not self.home.name.startswith("dev-")
-
-    def prepare(self) -> None:
-        """Begin with the run's own sandbox; where it is there already, nothing happens."""
-        self.sandboxes.expect([""])
-
-    @property
-    def base(self) -> Sandbox:
-        """The run's own sandbox, which is nobody's of its workers."""
-        return self.sandboxes.of()
 
 
 def run(project: Project, wish: Wish, *, wait: float, voice: Voice, timings: Timings) -> Live:

@@ -10,7 +10,7 @@ from envctl.testing.desk import Handler
 
 if TYPE_CHECKING:
     from envctl.audit import Audit
-    from envctl.testing import Live
+    from envctl.testing.live import Live
 
 
 def of(live: Live) -> Audit | None:

@@ -9,7 +9,7 @@ from envctl.errors import EnvctlError
 from envctl.testing import evidence
 
 if TYPE_CHECKING:
-    from envctl.testing import Live
+    from envctl.testing.live import Live
 
 HELP = {"--version", "-V", "-VV", "--help", "-h"}
 """With these pytest may end before it has loaded anything."""

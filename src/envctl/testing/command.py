@@ -15,7 +15,7 @@ from envctl.processes import run_foreground
 from envctl.testing import audited, passport
 
 if TYPE_CHECKING:
-    from envctl.testing import Live, Voice
+    from envctl.testing.live import Live, Voice
 
 NOT_BEGUN = 125
 """The exit code of a run whose command never had its sandbox."""

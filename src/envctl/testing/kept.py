@@ -12,7 +12,7 @@ from envctl.errors import UsageError
 from envctl.model import Resource
 
 if TYPE_CHECKING:
-    from envctl.testing import Live
+    from envctl.testing.live import Live
 
 
 @dataclass(frozen=True, slots=True)
