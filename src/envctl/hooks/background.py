@@ -21,13 +21,13 @@ def attend(folder: Path, here: Path) -> None:
         return
     try:
         while (hook := record.read(folder)) is not None:
-            _mark(folder, str(os.getpid()))
+            _mark(folder, _me())
             seen = _until_quiet(folder, hook.quiet)
             from envctl.hooks import looking  # not before: who waits is to be small
 
             looking.look(folder, hook, here)
             # Given up before the last question: whoever finds nobody waiting from here on starts another.
-            _mark(folder, "")
+            _mark(folder, b"")
             if _touched(folder) == seen:
                 return
     finally:
@@ -39,8 +39,11 @@ def _claimed(folder: Path) -> int | None:
     for _ in range(RETRIES):
         descriptor = state.claim(folder / record.LOCK, create=False)
         if descriptor is not None:
+            _written(descriptor, _me())
             return descriptor
         time.sleep(PAUSE)
+    with suppress(OSError):  # The hook took us for the one who waits: tell it who does.
+        _mark(folder, (folder / record.LOCK).read_bytes())
     return None
 
 
@@ -61,11 +64,23 @@ def _touched(folder: Path) -> int:
         return 0
 
 
-def _mark(folder: Path, text: str) -> None:
+def _mark(folder: Path, who: bytes) -> None:
     """Say who waits; never makes the file, for the folder may be on its way out."""
     with suppress(OSError):
-        descriptor = os.open(folder / WAITING, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder / WAITING, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            os.write(descriptor, f"{text}\n".encode() if text else b"")
+            _written(descriptor, who)
         finally:
             os.close(descriptor)
+
+
+def _written(descriptor: int, content: bytes) -> None:
+    """A short file with another content; who reads it meanwhile sees no half of it, and a full disk is no matter."""
+    with suppress(OSError):
+        if os.pread(descriptor, 100, 0) != content:
+            os.pwrite(descriptor, content, 0)
+            os.ftruncate(descriptor, len(content))
+
+
+def _me() -> bytes:
+    return f"{os.getpid()}\n".encode()

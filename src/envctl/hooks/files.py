@@ -39,13 +39,16 @@ def read(path: Path) -> Found | None:
         if path.is_symlink():
             raise Refused(f"it is a link to {path.readlink()}") from error
         raise failed(path, error) from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise Refused("it is not a plain file")
         if about.st_nlink > 1:
             raise Refused("it has another name elsewhere")
-        return Found(file.read(), about)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return Found(file.read(), about)
+    finally:
+        os.close(descriptor)
 
 
 def create(path: Path, content: bytes) -> None:
