@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -20,17 +19,18 @@ class Repository:
 
     common_dir: Path
     branches: frozenset[str]
-    """All branches, and those its remotes had when they were last asked, with the remote's name before them."""
+    remote: frozenset[str]
+    """The branches that its remotes had when they were last asked, each with its remote's name before it."""
     worktrees: frozenset[str]
     """The names of its linked worktrees' own folders; a moved, locked or prunable one is among them."""
     at_work: frozenset[str]
     """The branches that a working tree is on, rebases, or is yet to make its first commit on."""
 
     def has_branch(self, branch: str) -> bool:
-        """Whether anything here is called so. In doubt (`A` and `a`, two ways to write `é`) it is."""
+        """Whether anything here is called so. In doubt (`A` and `a`, where a remote's name ends) it is."""
         wanted = _folded(branch)
-        known = (_folded(one) for one in (*self.branches, *self.at_work))
-        return any(one == wanted or one.endswith(f"/{wanted}") for one in known)
+        here = any(_folded(one) == wanted for one in (*self.branches, *self.at_work))
+        return here or any(_folded(one).endswith(f"/{wanted}") for one in self.remote)
 
     def has_worktree(self, gitdir: Path) -> bool:
         """Whether that own folder of a linked worktree is still there."""
@@ -45,10 +45,11 @@ def read(common_dir: Path) -> Repository:
         worktrees = _worktrees(common_dir)
         at_work = {git.branch_of(common_dir), *map(_branch_of, worktrees)} - {""}
         # Loose refs before the packed ones: one that is being packed is in both for a moment, never in none.
-        branches = {*_loose(common_dir), *_packed(common_dir)}
+        refs = {*_loose(common_dir), *_packed(common_dir)}
     except (OSError, ValueError) as error:
         raise EnvctlError(f"the repository {common_dir} cannot be read", cause=str(error), code="git") from error
-    return Repository(common_dir, frozenset(branches), frozenset(one.name for one in worktrees), frozenset(at_work))
+    local, remote = (frozenset(ref[len(place) :] for ref in refs if ref.startswith(place)) for place in PLACES)
+    return Repository(common_dir, local, remote, frozenset(one.name for one in worktrees), frozenset(at_work))
 
 
 def _worktrees(common_dir: Path) -> list[Path]:
@@ -68,13 +69,13 @@ def _branch_of(gitdir: Path) -> str:
 
 
 def _loose(common_dir: Path) -> set[str]:
-    """The branches with a file of their own, whatever stands in it; a folder that cannot be read is an error."""
+    """The refs with a file of their own, whatever stands in it; a folder that cannot be read is an error."""
     if (common_dir / "reftable").is_dir():
         return _in_reftable(common_dir)
     found: set[str] = set()
     for place in PLACES:
         for folder, _, files in os.walk(common_dir / place, onerror=_unless_missing, followlinks=True):
-            found |= {str((Path(folder) / name).relative_to(common_dir / place)) for name in files}
+            found |= {str((Path(folder) / name).relative_to(common_dir)) for name in files}
     return found
 
 
@@ -83,7 +84,7 @@ def _packed(common_dir: Path) -> set[str]:
         lines = (common_dir / "packed-refs").read_bytes().decode("utf-8", "surrogateescape").split("\n")
     except FileNotFoundError:
         return set()
-    return _branches(line.partition(" ")[2] for line in lines)
+    return {line.partition(" ")[2] for line in lines}
 
 
 def _in_reftable(common_dir: Path) -> set[str]:
@@ -93,12 +94,7 @@ def _in_reftable(common_dir: Path) -> set[str]:
 
     words = ("git", f"--git-dir={common_dir}", "for-each-ref", "--format=%(refname)", *PLACES)
     env = {"GIT_DIR": str(common_dir), "GIT_COMMON_DIR": str(common_dir)}
-    return _branches(shell.run(Command(words, env=env), seconds=20).out.splitlines())
-
-
-def _branches(refs: Iterable[str]) -> set[str]:
-    """The names of branches among the names of refs."""
-    return {ref.removeprefix(place) for ref in refs for place in PLACES if ref.startswith(place)}
+    return set(shell.run(Command(words, env=env), seconds=20).out.splitlines())
 
 
 def _unless_missing(error: OSError) -> None:

@@ -119,8 +119,12 @@ def test_in_doubt_about_how_a_branch_is_written_it_is_there(clone: Path, name: s
 
 
 def test_a_branch_is_not_there_because_its_name_ends_another(clone: Path) -> None:
-    run(clone, "branch", "xfeature/auth")
-    assert not repository.read(clone / ".git").has_branch("feature/auth")
+    run(clone, "branch", "feature/auth")
+    run(clone, "update-ref", "refs/remotes/origin/pre-auth", "HEAD")
+    found_there = repository.read(clone / ".git")
+    assert not found_there.has_branch("auth")
+    run(clone, "update-ref", "refs/remotes/team/fork/auth", "HEAD")
+    assert repository.read(clone / ".git").has_branch("auth"), "nobody knows where a remote's name ends"
 
 
 def test_a_branch_that_is_being_rebased_or_was_never_committed_to_is_there(clone: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from envctl import engines
+from envctl import engines, leases
 from envctl.errors import EnvctlError
 from envctl.inventory.places import told
 from envctl.inventory.verdicts import CLEAN, Judged
@@ -41,6 +42,8 @@ def _judged(owner: Owner) -> Judged:
     state, home = owner.notes.get("state", ""), owner.notes.get("home", "")
     if state == "running":
         return "live", f"the servers of {home} run", ""
+    if home and leases.holders(Path(home)):
+        return "live", f"somebody has pinned the servers of {home}, which are stopped", ""
     if state != "gone":
         return "idle", f"of the servers in {home}, which are stopped", f"{CLEAN} --all"
     if owner.environment == "dev":
