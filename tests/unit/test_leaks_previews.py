@@ -98,14 +98,16 @@ def test_this_machines_own_servers_are_left_to_the_local_part() -> None:
 
 
 def test_a_manifest_that_an_open_pull_request_shares_is_not_to_be_deleted() -> None:
-    tags = [Tag("ghcr.io/acme/shop", 7, "sha256:a"), Tag("ghcr.io/acme/shop", 12, "sha256:a"), Tag("r/shop", 8, "")]
+    tags = [Tag("ghcr.io/acme/shop", number, digest) for number, digest in ((7, "a"), (12, "a"), (8, "b"), (9, ""))]
     rows = list(previews.of_registry(tags, frozenset({12})))
     assert [(row.verdict, row.remedy) for row in rows] == [
         ("orphan", ""),
         ("live", "skopeo delete docker://ghcr.io/acme/shop:pr-12"),
-        ("orphan", "skopeo delete docker://r/shop:pr-8"),
+        ("orphan", "skopeo delete docker://ghcr.io/acme/shop:pr-8"),
+        ("orphan", ""),
     ]
-    assert "pr-12" in rows[0].reason
+    assert "pr-12 is and has the same manifest" in rows[0].reason
+    assert "could not be told" in rows[3].reason
 
 
 def test_what_removes_a_thing_is_quoted_for_a_shell() -> None:

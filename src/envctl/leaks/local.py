@@ -38,14 +38,17 @@ def _start(project: Project, stack: ExitStack, wait: float, talk: Talk) -> None:
 
 
 def _state(project: Project) -> Iterator[Row]:
-    """The project's state folder: records, logs, memories, and the servers' data where those lie in it."""
+    """What the state folder takes, without the servers' own folders: their data are findings of their own."""
     total = sum(_sizes(project.home))
-    yield Row("", "state", "folder", str(project.home), "live", "records, logs and data of this project", bytes=total)
+    yield Row(
+        "", "state", "folder", str(project.home), "live", "records, logs and memories of this project", bytes=total
+    )
 
 
-def _sizes(folder: Path) -> Iterator[int]:
+def _sizes(home: Path) -> Iterator[int]:
     """What each file takes on the disk; a link is not followed, and what goes meanwhile takes nothing."""
-    for where, _, names in os.walk(folder):
+    for where, folders, names in os.walk(home):
+        folders[:] = [name for name in folders if not os.path.exists(os.path.join(where, name, "servers.json"))]  # noqa: PTH110, PTH118
         for name in names:
             with suppress(OSError):
                 yield os.lstat(os.path.join(where, name)).st_blocks * 512  # noqa: PTH118  (there may be many)

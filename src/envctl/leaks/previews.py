@@ -68,26 +68,34 @@ def of_target(target: Target, signs: Signs, pulls: Pulls) -> Iterator[Row]:
 
 
 def of_registry(tags: Iterable[Tag], pulls: Pulls) -> Iterator[Row]:
-    """The rows of a registry. A manifest that an open pull request shares must not be deleted: tags go with it."""
+    """The rows of a registry."""
     tags = tuple(tags)
-    kept = {tag.digest: tag.pull for tag in tags if tag.digest and pulls is not None and tag.pull in pulls}
+    opened = [tag for tag in tags if pulls is not None and tag.pull in pulls]
     for tag in tags:
         verdict, reason = judged(tag.pull, pulls)
-        remedy = f"skopeo delete docker://{tag.name}"
-        if verdict == "orphan" and tag.digest in kept:
-            reason, remedy = f"{reason}, but pr-{kept[tag.digest]} is and has the same manifest: keep it until then", ""
+        shared = _shared(tag, opened) if verdict == "orphan" else ""
         yield Row(
             environment="preview",
             place=f"registry {tag.image.partition('/')[0]}",
             kind="tag",
             name=tag.name,
             verdict=verdict,
-            reason=reason,
+            reason=f"{reason}, but {shared}" if shared else reason,
             owner=f"pr-{tag.pull}",
             created=tag.created,
             bytes=tag.bytes,
-            remedy=remedy,
+            remedy="" if shared else f"skopeo delete docker://{tag.name}",
         )
+
+
+def _shared(tag: Tag, opened: Iterable[Tag]) -> str:
+    """Why its manifest must stay, if it must: to delete it takes all tags that it has."""
+    for one in opened:
+        if not (one.digest and tag.digest):
+            return f"whether pr-{one.pull}, which is, has the same manifest could not be told"
+        if one.digest == tag.digest:
+            return f"pr-{one.pull} is and has the same manifest: keep it until then"
+    return ""
 
 
 def judged(number: int, pulls: Pulls) -> tuple[Verdict, str]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from envctl.digests import hexdigest
 from envctl.errors import UnavailableError
 from envctl.leaks import web
 
@@ -100,29 +101,41 @@ def _names(ask: _Asker, place: Repository) -> list[str]:
 
 
 def _tag(ask: _Asker, place: Repository, pull: int) -> Tag:
-    """One tag looked at. What cannot be told of it is left out: that it is there is known already."""
-    answer = ask(f"{place.url}/manifests/pr-{pull}", {"Accept": ACCEPTED})
-    if answer.status != 200:
-        return Tag(place.image, pull)
-    digest, manifest = answer.headers.get("docker-content-digest", ""), answer.document()
-    if isinstance(manifest, dict) and "manifests" in manifest:
+    """One tag looked at. What cannot be told of it in time is left out: that it is there is known already."""
+    try:
+        answer, manifest = _manifest(ask, place, f"pr-{pull}")
+        digest = answer.headers.get("docker-content-digest") or f"sha256:{hexdigest(answer.body)}"
         first = next((one["digest"] for one in _parts(manifest, "manifests")), "")
-        inner = ask(f"{place.url}/manifests/{first}", {"Accept": ACCEPTED}) if first else answer
-        manifest = inner.document() if inner.status == 200 else {}
-    if not isinstance(manifest, dict):
-        return Tag(place.image, pull, digest)
+        if first:  # One image for each kind of machine: the first tells enough.
+            manifest = _manifest(ask, place, first)[1]
+    except UnavailableError:
+        return Tag(place.image, pull)
     sizes = [one["size"] for one in _parts(manifest, "layers") if isinstance(one.get("size"), int)]
     return Tag(place.image, pull, digest, sum(sizes) if sizes else None, _created(ask, place, manifest))
 
 
+def _manifest(ask: _Asker, place: Repository, reference: str) -> tuple[web.Answer, dict[str, Any]]:
+    answer = ask(f"{place.url}/manifests/{reference}", {"Accept": ACCEPTED})
+    if answer.status != 200:
+        raise answer.refused(f"the manifest {reference}")
+    found = answer.document()
+    return answer, found if isinstance(found, dict) else {}
+
+
 def _created(ask: _Asker, place: Repository, manifest: Mapping[str, Any]) -> str:
+    """When the image was made, as its configuration says; images of one build share that."""
     config = manifest.get("config")
     digest = config.get("digest") if isinstance(config, dict) else None
-    if not _is_digest(digest):
+    if not isinstance(digest, str) or not _is_digest(digest):
         return ""
-    answer = ask(f"{place.url}/blobs/{digest}")
-    found = answer.document() if answer.status == 200 else {}
-    return str(found.get("created", "")) if isinstance(found, dict) else ""
+    if digest not in ask.moments:
+        try:
+            answer = ask(f"{place.url}/blobs/{digest}")
+            found = answer.document() if answer.status == 200 else {}
+        except UnavailableError:
+            found = {}
+        ask.moments[digest] = str(found.get("created", "")) if isinstance(found, dict) else ""
+    return ask.moments[digest]
 
 
 def _parts(manifest: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -142,6 +155,8 @@ class _Asker:
         self._place = place
         self._until = until
         self._authorization = ""
+        self.moments: dict[str, str] = {}
+        """When images were made, by the digest of what says so."""
 
     def __call__(self, url: str, headers: Mapping[str, str] | None = None) -> web.Answer:
         answer = self._get(url, headers)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -88,7 +89,9 @@ def origin(url: str) -> tuple[str, str]:
     return urlsplit(url).scheme, host(url)
 
 
+@cache
 def _opener() -> OpenerDirector:
+    """Made once: it costs more than a question does."""
     from urllib.request import HTTPRedirectHandler, Request, build_opener
 
     class Redirects(HTTPRedirectHandler):
