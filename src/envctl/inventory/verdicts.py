@@ -165,8 +165,8 @@ def _persistent(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "live", why, ""
     if seen.sessions:
         return "live", _connected(seen), ""
-    if why := facts.unread.get(owner.namespace):
-        return "unexplained", why, ""
+    if unread := facts.unread.get(owner.namespace):
+        return "unexplained", unread, ""
     if seen.reach != "ours" and (where is None or str(where.workspace.path) != owner.workspace):
         return "unexplained", f"its checkout {owner.workspace} is not registered here: it may be another user's", ""
     if not _named(seen.resource, owner, facts, primary=where is not None and where.workspace.primary):
