@@ -10,7 +10,7 @@ from envctl.render import size
 
 LONGEST = 300
 MOST = 50
-"""Leaks that a summary names one by one."""
+"""Leaks that are named one by one where nobody asked for all."""
 
 
 def harmless(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from envctl.leaks import overview
-from envctl.leaks.plain import age, harmless, headline
+from envctl.leaks.plain import MOST, age, harmless, headline
 from envctl.leaks.rows import Audit, Row
 from envctl.render import later, size
 
@@ -28,7 +28,7 @@ def screen(audit: Audit, *, verbose: bool = False) -> RenderableType:
     if audit.rows:
         parts += [_text(""), _overview(audit)]
     if audit.leaks:
-        parts += [_text(""), _leaks(audit)]
+        parts += [_text(""), *_leaks(audit, len(audit.leaks) if verbose else MOST)]
     if verbose and len(audit.leaks) < len(audit.rows):
         parts += [_text(""), _rest(audit)]
     if audit.unseen:
@@ -50,19 +50,21 @@ def _overview(audit: Audit) -> Table:
     return table
 
 
-def _leaks(audit: Audit) -> Table:
-    """Each leak in its line, below it why it is one and what removes it."""
+def _leaks(audit: Audit, most: int) -> Iterator[RenderableType]:
+    """Each leak in its line, below it where it is, why it is one, and what removes it."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")
-    for row in audit.leaks:
+    for row in audit.leaks[:most]:
         table.add_row(_text(row.verdict, STYLES[row.verdict]), _text(_line(row, audit.at)))
         table.add_row("", _text(harmless(f"{row.place}: {row.reason}"), "dim"))
         if row.remedy:
             table.add_row("", _text(f"→ {harmless(row.remedy)}"))
-    return table
+    yield table
+    if len(audit.leaks) > most:
+        yield _text(f"… and {len(audit.leaks) - most} more: envctl leaks --verbose", "bold")
 
 
 def _rest(audit: Audit) -> Table:
