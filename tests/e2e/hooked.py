@@ -31,12 +31,12 @@ class Ground:
     place: Path
 
     @classmethod
-    def laid(cls, envctl: Envctl, folder: Path, *options: str) -> Ground:
+    def laid(cls, envctl: Envctl, folder: Path, *options: str, config: str = CONFIG) -> Ground:
         """Two commits and the project's file, pushed."""
         ground = cls(envctl, folder / 'it\'s "mine" $HOME')
         ground.place.mkdir(parents=True)
         ground.git("init", "-q", "-b", "main", *options)
-        (ground.place / "envctl.toml").write_text(CONFIG)
+        (ground.place / "envctl.toml").write_text(config)
         ground.git("init", "-q", "--bare", "-b", "main", *options, str(folder / "remote.git"))
         ground.git("remote", "add", "origin", str(folder / "remote.git"))
         ground.git("add", ".")
@@ -106,7 +106,7 @@ class Ground:
             for name in (record.WAITING, record.LOCK):
                 with suppress(psutil.NoSuchProcess, OSError, ValueError):
                     process = psutil.Process(int((folder / name).read_text()))
-                    # By its words: the number may be another's by now. A shell that is about to become it has the hook's.
+                    # By its words: the number may be another's by now. A shell about to become it has the hook's.
                     if any(word in (str(folder), NAME) or word.endswith(f"/{NAME}") for word in process.cmdline()):
                         return process
         return None
@@ -134,10 +134,10 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def ground(envctl: Envctl, folder: Path, *options: str) -> Iterator[Ground]:
+def ground(envctl: Envctl, folder: Path, *options: str, config: str = CONFIG) -> Iterator[Ground]:
     """One to work on; nothing waits in the background when the test is over."""
     os.environ.pop("ENVCTL_STATE_DIR", None)
-    made = Ground.laid(envctl, folder, *options)
+    made = Ground.laid(envctl, folder, *options, config=config)
     try:
         yield made
     finally:

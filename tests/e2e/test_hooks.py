@@ -59,6 +59,27 @@ def test_push_force_push_and_push_delete_are_noticed(till: Ground) -> None:
     assert till.status()["log"][-1].endswith(NOTICED)
 
 
+@pytest.mark.embedded
+def test_the_database_of_a_branch_goes_aside_once_the_branch_is_deleted_on_the_remote(
+    envctl: Envctl, tmp_path: Path
+) -> None:
+    with ground(envctl, tmp_path / "till", config=CONFIG.replace("redis", "postgres")) as till:
+        till.git("switch", "-q", "-c", "feature/x")
+        till.git("push", "-q", "origin", "feature/x")
+        envctl("dev", "up", cwd=till.place)
+        envctl("dev", "down", cwd=till.place)
+        till.git("switch", "-q", "main")
+        envctl("dev", "up", cwd=till.place)
+        till.hooks("install")
+        till.git("branch", "-q", "-D", "feature/x")
+        assert till.log() == [NOTICED]
+        till.git("push", "-q", "--delete", "origin", "feature/x")
+        assert "put into quarantine" in till.log()[1]
+        listed = envctl("clean", "--list-quarantine", cwd=till.place)
+        assert "_dev_feature_x_" in listed.out
+        envctl("restore", "feature/x", cwd=till.place)
+
+
 def test_what_changes_no_branch_is_no_reason_to_clean(till: Ground) -> None:
     till.hooks("install")
     till.commit()
