@@ -149,7 +149,7 @@ def _ephemeral(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "idle", "a failed run kept it, until the next run of its namespace", by_hand(owner)
     if run == "dead":
         return "orphan", f"its run {owner.lease} is dead", CLEAN
-    if why := facts.unread.get(owner.namespace):
+    if why := facts.unread.get(owner.namespace, ""):
         return "unexplained", why, ""
     if seen.reach != "ours":
         return "unexplained", f"its run {owner.lease} is not on record here: it may be another user's", ""
@@ -165,7 +165,7 @@ def _persistent(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "live", why, ""
     if seen.sessions:
         return "live", _connected(seen), ""
-    if unread := facts.unread.get(owner.namespace):
+    if unread := facts.unread.get(owner.namespace, ""):
         return "unexplained", unread, ""
     if seen.reach != "ours" and (where is None or str(where.workspace.path) != owner.workspace):
         return "unexplained", f"its checkout {owner.workspace} is not registered here: it may be another user's", ""

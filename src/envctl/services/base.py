@@ -238,6 +238,11 @@ def same_claimant(stored: Owner | None, claimant: Owner) -> bool:
     return stored is not None and _claimant(stored) == _claimant(claimant)
 
 
+def of_this_run(stored: Owner, claimant: Owner) -> Owner:
+    """The record for whoever works with it from now on: one that names an ended run would give it to be dropped."""
+    return stored if stored.lease == claimant.lease else replace(claimant, notes=stored.notes)
+
+
 def _claimant(owner: Owner) -> tuple[str, str, str, str]:
     return owner.project, owner.environment, owner.namespace, owner.worker
 

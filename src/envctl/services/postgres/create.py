@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services import quarantine
-from envctl.services.base import owned_by, same_claimant
+from envctl.services.base import of_this_run, owned_by, same_claimant
 from envctl.services.postgres import link, private, records
 from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
 
@@ -148,8 +148,9 @@ def _database(connection: Connection, claim: Claim, login: str, powers: Powers) 
         found = None
     if found is None:
         _make(connection, name, login, powers)
-    owner = found.owner if found and found.comment is not None and found.owner else claim.owner
-    if found is None or not found.ready:
+    before = found.owner if found and found.comment is not None and found.owner else claim.owner
+    owner = of_this_run(before, claim.owner)
+    if found is None or not found.ready or owner != before:
         publish(connection, name, owner)
     return Resource(SERVICE, "database", name, owner), found is None or found.limit == UNFINISHED
 

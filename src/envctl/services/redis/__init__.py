@@ -14,7 +14,7 @@ from envctl.digests import hexdigest
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
-from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_claimant, same_record
+from envctl.services.base import Outcome, leased, not_ours, of_this_run, one_by_one, same_claimant, same_record
 from envctl.services.likeness import Like
 from envctl.services.redis import wire
 from envctl.settings import setting
@@ -109,8 +109,10 @@ class Redis:
             entry, created = registry.allot(client, settings.isolation, claim)
             if entry is None:
                 raise _exhausted(address, claim.identity)
-            if not same_claimant(entry.owner, claim.owner):
+            if entry.owner is None or not same_claimant(entry.owner, claim.owner):
                 raise not_ours(f"redis database {claim.identity}", entry.owner)
+            if (owner := of_this_run(entry.owner, claim.owner)) != entry.owner:
+                registry.rewrite(client, entry, owner)
             scoped, entry = _login(client, entry, claim.secret), _out_of_quarantine(client, entry)
         user, password = (claim.identity, claim.secret) if scoped else (address.user, address.password)
         return Access((_resource(entry),), _values(address, entry, user, password), created)

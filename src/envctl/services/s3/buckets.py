@@ -39,7 +39,7 @@ class Record:
     identity: str
     marked: bool
     foreign: Mapping[str, str] = field(default_factory=dict)
-    text: str = field(default="", repr=False)
+    text: str = field(default="", repr=False, compare=False)
     """The record as it stands there, as far as it is text at all."""
 
 
