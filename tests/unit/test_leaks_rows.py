@@ -15,6 +15,7 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.leaks import history, overview, plain, rows, since
 from envctl.leaks.history import Past
 from envctl.leaks.rows import Audit, Row
+from envctl.leaks.screen import screen
 from envctl.model import Finding, Owner, Resource, Unseen, Verdict
 
 NOW = "2026-11-21T06:00:00+00:00"
@@ -100,12 +101,12 @@ def test_past_audits_are_private_bounded_and_keep_when_a_leak_was_first_seen(tmp
     assert len(history._after(long, audit()).audits) == history.KEPT
 
 
-def test_a_leak_that_is_gone_is_forgotten_and_one_that_nobody_could_look_at_is_not(tmp_path: Path) -> None:
-    far = replace(LEAK, place="docker context away")
-    history.added(tmp_path, audit(LEAK, far), talk=quiet)
-    blind = audit(unseen=(Unseen("docker context away", "down"),))
-    _, past = history.added(tmp_path, blind, talk=quiet)
-    assert list(past.first_seen) == [far.key]
+def test_a_leak_that_is_gone_is_forgotten_unless_something_could_not_be_looked_at(tmp_path: Path) -> None:
+    history.added(tmp_path, audit(LEAK), talk=quiet)
+    _, past = history.added(tmp_path, audit(unseen=(Unseen("docker context away", "down"),)), talk=quiet)
+    assert list(past.first_seen) == [LEAK.key]
+    _, past = history.added(tmp_path, audit(), talk=quiet)
+    assert past.first_seen == {}
 
 
 def test_a_limited_audit_is_not_remembered(tmp_path: Path) -> None:
@@ -187,3 +188,20 @@ def test_a_summary_of_very_many_leaks_is_still_a_summary() -> None:
     text = plain.summary(audit(*[LEAK] * 1000))
     assert text.count("orphan:") == plain.MOST
     assert "950 more: envctl leaks" in text
+
+
+def test_the_screen_shows_leaks_with_what_removes_them_and_the_rest_in_numbers() -> None:
+    leak = replace(LEAK, name="evil\x1b[2J", remedy="envctl clean", owner="x_gw0")
+    text = screen(audit(leak, replace(LEAK, name="quiet", verdict="idle"), unseen=(Unseen("far\x07", "down"),))).text()
+    assert "\x1b" not in text
+    assert "orphan  test database evil\\x1b[2J  x_gw0  8.0 MB" in text
+    assert "→ envctl clean" in text
+    assert "not looked at  far\\x07: down" in text
+    assert "quiet" not in text
+
+
+def test_the_screen_names_each_thing_where_more_was_asked_for() -> None:
+    found = audit(*[LEAK] * 60, replace(LEAK, name="quiet", verdict="idle"))
+    assert "10 more: envctl leaks --verbose" in screen(found).text()
+    assert "more:" not in screen(found, verbose=True).text()
+    assert "quiet" in screen(found, verbose=True).text()

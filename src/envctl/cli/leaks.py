@@ -9,7 +9,7 @@ import typer
 
 from envctl.cli.edge import Edge
 from envctl.cli.parser import command
-from envctl.errors import UsageError
+from envctl.errors import EnvctlError, UsageError
 
 if TYPE_CHECKING:
     from envctl.leaks.rows import Audit
@@ -64,7 +64,11 @@ def _audited(
     when = times.parsed(since, datetime.now(UTC)) if since else None
     with edge.output.progress("looking at all environments"):
         found = audits.audit(project, only=target, start=start, wait=edge.flags.wait, talk=edge.output.say)
-    found, past = history.added(project.home, found, talk=edge.output.say)
+    past = history.History()
+    try:
+        found, past = history.added(project.home, found, talk=edge.output.say)
+    except EnvctlError as error:  # A full disk, say: then what was found is needed all the more.
+        edge.output.warn(f"this audit is not remembered: {error.message} ({error.hint})")
     if when is not None:
         found = times.narrowed(found, when)
     if html is not None:

@@ -70,10 +70,9 @@ def _known(row: Row, before: History, at: str) -> Row:
 
 
 def _after(before: History, audit: Audit) -> History:
-    """The newest audits alone, and the leaks of this one. Those in a place that could not be looked at stay known."""
+    """The newest audits alone, and the leaks of this one; the older ones too where it could not see everything."""
     now = Past(audit.at, **count(audit.rows), bytes=weight(audit.leaks), unseen=len(audit.unseen))
-    blind = tuple(one.place for one in audit.unseen)
-    seen = {key: at for key, at in before.first_seen.items() if key.startswith(blind)}
+    seen = dict(before.first_seen) if audit.unseen else {}
     seen |= {row.key: row.first_seen for row in audit.leaks}
     newest = sorted(seen.items(), key=lambda one: one[1])[-REMEMBERED:]
     return History((*before.audits, now)[-KEPT:], dict(newest))

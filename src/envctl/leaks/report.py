@@ -26,12 +26,16 @@ def turn(log: Path) -> None:
 
 def notify(project: Project, audit: Audit, talk: Talk) -> bool:
     """Run the configured command where there are leaks, with the summary on its standard input; whether it did well."""
-    words = shlex.split(project.config.leaks.notify)
-    if not words or not audit.leaks:
+    command = project.config.leaks.notify
+    if not command or not audit.leaks:
         return True
     try:
+        words = shlex.split(command)
         shell.run(Command(tuple(words), cwd=project.root, stdin=summary(audit)), seconds=SECONDS)
     except EnvctlError as error:
         talk(f"the notify command failed: {error.message}{f': {error.cause}' if error.cause else ''}")
+        return False
+    except ValueError as error:
+        talk(f"the notify command cannot be read: {error}")
         return False
     return True
