@@ -193,7 +193,7 @@ def _sleeps(pid: int) -> bool:
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_a_clean_suite_is_found_clean(envctl: Envctl, tmp_path: Path, ground: dict[str, str], workers: str) -> None:
     place = suite(tmp_path / "till", CLEAN)
-    done = envctl("test", "--audit", "--json", "--", workers, cwd=place, **ground)
+    done = envctl("test", "--audit", "--json", "--", workers, cwd=place, code=0, **ground)
     assert "6 passed" in done.err
     audit = done.data["audit"]
     assert (audit["escapes"], audit["untold"], audit["unseen"]) == ([], [], [])
@@ -228,7 +228,7 @@ def test_both_work_at_the_same_time():
 """
     place = suite(tmp_path / "till", together, **{"meeting/.gitignore": "*"})
     envctl("test", "--", "--collect-only", cwd=place)
-    words = [BIN / "envctl", "test", "--audit", "--json"]
+    words = [str(BIN / "envctl"), "test", "--audit", "--json"]
     with ExitStack() as stack:
         started = [
             stack.enter_context(
@@ -282,7 +282,7 @@ def test_files():
     uploads = Path(ground["HOME"], "uploads")
     uploads.mkdir()
     (uploads.parent / "cache").mkdir()
-    envctl("test", cwd=place, FILE="allowed", **ground)
+    envctl("test", cwd=place, code=0, FILE="allowed", **ground)
     done = envctl("test", "--json", cwd=place, code=3, FILE="escaped", **ground)
     assert [one["name"] for one in done.data["audit"]["escapes"]] == [str(uploads / "escaped")]
 

@@ -103,7 +103,7 @@ def test_a_whole_second_may_mean_any_moment_of_it() -> None:
 
 def test_what_is_in_the_buckets_of_others_counts_as_a_change() -> None:
     before, after = (Seen("objects", "shop", owner(), state=f"{count} objects") for count in (1, 2))
-    assert only(compared(on(before), on(after)).escapes).evidence.startswith("1 objects, now 2 objects")
+    assert only(compared(on(before), on(after)).untold).evidence.startswith("1 objects, now 2 objects")
     assert compared(on(before), on(after, others=(NEIGHBOUR,))) == Report()
     seen = compared(on(before), on(after, others=(NEIGHBOUR,)), visits=(Visit(PLACE, "", "shop", "gw0", "a"),))
     assert only(seen.escapes).test == "a"

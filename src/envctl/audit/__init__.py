@@ -11,7 +11,7 @@ from typing import Any
 
 from envctl import state
 from envctl.audit import grounds, host
-from envctl.audit.comparison import compare, foreign, of_run
+from envctl.audit.comparison import FILES, MACHINE, compare, foreign, of_run
 from envctl.audit.values import Facts, Ground, Inventory, Left, Lingering, Ran, Report, Wrote
 from envctl.errors import EnvctlError
 from envctl.model import Running, Seen, Unseen
@@ -62,8 +62,11 @@ class Audit:
         """Look again, while the processes that are left still live, and compare."""
         begun = time.monotonic()
         left = host.left(pids)
-        after = self._settled(left)
-        self.report = compare(self._before, after, self._facts(left))
+        self.report = compare(self._before, self._settled(left), self._facts(left))
+        if any(one.place not in (MACHINE, FILES) for one in self.report.escapes):
+            # Who was about to put a record to what he makes has had the time to.
+            time.sleep(SOON)
+            self.report = compare(self._before, self._settled(left), self._facts(left))
         self.seconds += time.monotonic() - begun
 
     def handlers(self) -> dict[str, Callable[[Mapping[str, Any], Any], dict[str, Any]]]:

@@ -71,10 +71,11 @@ def _on_server(place: str, before: Ground | None, after: Ground, facts: Facts) -
 
 def _changed(place: str, seen: Seen, ground: Ground, facts: Facts) -> Iterator[Judged]:
     """A change of contents is its owner's, a run's or whose who is at work in `dev`, unless a test was seen there."""
-    judged = _on(place, seen, ground, facts)
+    certain = bool(attribution.whose(place, seen, ground, facts).sign)
     theirs = seen.owner is not None and (bool(seen.owner.lease) or bool(ground.others))
-    if not theirs or attribution.whose(place, seen, ground, facts).sign:
-        yield judged
+    if certain or not theirs:
+        # An application that nobody told envctl of may be at work there, and so its silence proves nothing.
+        yield certain, _on(place, seen, ground, facts)[1]
 
 
 def _on(place: str, seen: Seen, ground: Ground, facts: Facts) -> Judged:

@@ -58,11 +58,12 @@ def survey(
     runs = _other_runs(project, folder)
     with ThreadPoolExecutor(len(found)) as pool:
         looks = list(zip(found, pool.map(lambda one: look(one, lease), found), strict=True))
-    grounds = {
-        one.name: Ground(seen, (*_shared(one), *runs, *_holders(one), *_sessions(seen, lease)))
-        for one, seen in looks
-        if not isinstance(seen, Unseen)
-    }
+    there = [(one, seen) for one, seen in looks if not isinstance(seen, Unseen)]
+    # Whoever is at work in one service of a set may be in the others, which do not show it.
+    others = {one.home: (*_shared(one), *runs, *_holders(one)) for one, _ in there}
+    for one, seen in there:
+        others[one.home] += _sessions(seen, lease)
+    grounds = {one.name: Ground(seen, others[one.home]) for one, seen in there}
     return grounds, tuple(seen for _, seen in looks if isinstance(seen, Unseen))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from envctl import unprivileged
 from envctl.audit.values import Left, Wrote
+from envctl.masking import masked
 
 if TYPE_CHECKING:
     import psutil
@@ -90,7 +91,7 @@ def _left(one: psutil.Process) -> Left:
     return Left(
         pid=one.pid,
         parent=one.ppid(),
-        command=shlex.join(one.cmdline())[:LONGEST] or one.name(),
+        command=masked(shlex.join(one.cmdline()))[:LONGEST] or one.name(),
         started=one.create_time(),
         # Whoever was started by a test inherited what pytest says of it.
         worker=environ.get("PYTEST_XDIST_WORKER", ""),

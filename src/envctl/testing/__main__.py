@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def main(root: Path) -> None:
     try:
         state.refuse_shared()
         project = open_project(root, "test", os.environ)
-        wished = wish.of_suite(project, "", ())
+        wished = replace(wish.of_suite(project, "", ()), audit=False)  # There is no keeper that could look.
         voice = testing.Voice(_say, lambda line: None, lambda name, line: _say(line))
         # Opened as for any command but pytest, which is waiting already: it goes on once all is ready.
         with interruption.heeded(), testing.opened(project, wished, Timings(), wait=WAIT, voice=voice) as live:
