@@ -27,10 +27,11 @@ def screen(audit: Audit, *, verbose: bool = False) -> RenderableType:
         parts.append(_text(f"limited to {audit.limited}", "dim"))
     if audit.rows:
         parts += [_text(""), _overview(audit)]
-    if audit.leaks:
-        parts += [_text(""), *_leaks(audit, len(audit.leaks) if verbose else MOST)]
-    if verbose and len(audit.leaks) < len(audit.rows):
-        parts += [_text(""), _rest(audit)]
+    shown = audit.rows if verbose else audit.leaks[:MOST]
+    if shown:
+        parts += [_text(""), _each(shown, audit.at)]
+    if not verbose and len(audit.leaks) > MOST:
+        parts.append(_text(f"… and {len(audit.leaks) - MOST} more: envctl leaks --verbose", "bold"))
     if audit.unseen:
         parts += [_text(""), _unseen(audit)]
     return Group(*parts)
@@ -50,29 +51,18 @@ def _overview(audit: Audit) -> Table:
     return table
 
 
-def _leaks(audit: Audit, most: int) -> Iterator[RenderableType]:
-    """Each leak in its line, below it where it is, why it is one, and what removes it."""
+def _each(rows: Iterable[Row], now: str) -> Table:
+    """Each thing in its line, below it where it is, why it is what it is, and what removes it."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")
-    for row in audit.leaks[:most]:
-        table.add_row(_text(row.verdict, STYLES[row.verdict]), _text(_line(row, audit.at)))
+    for row in rows:
+        table.add_row(_text(row.verdict, STYLES[row.verdict]), _text(_line(row, now)))
         table.add_row("", _text(harmless(f"{row.place}: {row.reason}"), "dim"))
         if row.remedy:
             table.add_row("", _text(f"→ {harmless(row.remedy)}"))
-    yield table
-    if len(audit.leaks) > most:
-        yield _text(f"… and {len(audit.leaks) - most} more: envctl leaks --verbose", "bold")
-
-
-def _rest(audit: Audit) -> Table:
-    table = _table("verdict", "environment", "kind", "name", "owner", "age", "size", "why")
-    for row in audit.rows:
-        if not row.leak:
-            cells = (row.environment, row.kind, row.name, row.owner, age(row, audit.at), size(row.bytes), row.reason)
-            table.add_row(_text(row.verdict, STYLES[row.verdict]), *(_text(harmless(cell)) for cell in cells))
     return table
 
 
