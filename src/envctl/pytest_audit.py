@@ -1,5 +1,6 @@
 """What a run's test processes tell its audit: which test runs when, what Python makes outside of the checkout, and when
-all is done. Loaded by the plugin from this file, in an audited run alone; standard library and Python 3.8, as that.
+all is done. Loaded by the plugin from this file, in an audited run alone; standard library and Python 3.8, as that:
+PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

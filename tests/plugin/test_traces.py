@@ -120,8 +120,9 @@ def test_a_run_inside_of_a_test_is_none_of_ours(desk: Desk, project: Project) ->
     assert [one["count"] for one in desk.asked("tests")] == [1]
 
 
-def test_it_travels_to_old_pythons_and_needs_nothing() -> None:
-    text = (SOURCE / "envctl" / "pytest_plugin.py").read_text()
+@pytest.mark.parametrize("file", ["pytest_plugin.py", "pytest_audit.py"])
+def test_it_travels_to_old_pythons_and_needs_nothing(file: str) -> None:
+    text = (SOURCE / "envctl" / file).read_text()
     tree = ast.parse(text, feature_version=(3, 8))
     assert "PYTEST_DONT_REWRITE" in (ast.get_docstring(tree) or "")
     names = {one.name for node in tree.body if isinstance(node, ast.Import) for one in node.names}
