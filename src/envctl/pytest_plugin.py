@@ -251,14 +251,19 @@ class Controller(Run):
         return self.said or None
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
-        """Workers get the passport, and those that replace them, for theirs is the same spec."""
+    def pytest_xdist_setupnodes(self, config: pytest.Config, specs: Sequence[Any]) -> None:
+        """Workers get the passport, and those that replace them, for theirs is the same spec.
+
+        Where `-p` names something of the project's, which they import before us, they start with their variables too.
+        """
+        hasty = any(not one.startswith(("no:", "xdist", "envctl")) for one in config.option.plugins or ())
         passed = {PASSPORT: json.dumps({**self.passport, "worker": True})}
         if __name__ == TRAVELLING:
             passed["PYTEST_PLUGINS"] = ",".join(filter(None, (TRAVELLING, os.environ.get("PYTEST_PLUGINS"))))
         for spec in specs:
             if spec.popen:
-                spec.env.update(passed)
+                own = self.desk.ask(ask="sandbox", worker=spec.id)["variables"] if hasty else {}
+                spec.env.update({**own, **passed})
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:

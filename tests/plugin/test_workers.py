@@ -114,6 +114,18 @@ def test_other_plugins_see_the_variables_when_they_load_settings(desk: Desk, sam
     desk.pytest("-p", "eager", "-n", "2")
 
 
+@pytest.mark.parametrize(
+    ("words", "settings"), [(("-p", "plug"), ()), ((), ("addopts = -pplug",)), (("-p", "no:cacheprovider"), ())]
+)
+def test_what_p_names_has_the_variables_of_its_worker(
+    desk: Desk, same: Project, python: str, words: tuple[str, ...], settings: tuple[str, ...]
+) -> None:
+    same.ini("pythonpath = .", *settings)
+    same.write(plug=SEEN, test_plug="import conftest, plug\ndef test_plug(): assert plug.WHOSE == conftest.WHOSE\n")
+    desk.pytest("-n", "2", *words, python=python, **desk.variables(path=str(same.root)))
+    assert set(workers(desk)) == {"gw0", "gw1"}
+
+
 def test_runners_that_count_by_another_variable_are_heard(desk: Desk, project: Project) -> None:
     project.write(test_whose="import os\ndef test_whose():\n    assert os.environ['WHOSE'] == '7'\n")
     project.pytest(code=0, **desk.variables(worker_variable="RUNNER"), RUNNER="7")
