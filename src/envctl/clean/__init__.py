@@ -15,9 +15,9 @@ __all__ = ["Action", "Outcome", "Plan", "Scope", "apply", "planned"]
 COMMAND = "envctl clean"
 
 
-def planned(project: Project, scope: Scope, *, wait: float, talk: Talk) -> Plan:
-    """Look at everything, and say what would be done."""
-    return plan(inventory.take(project, command=COMMAND, wait=wait, talk=talk), scope, clock.now())
+def planned(project: Project, scope: Scope, *, sizes: bool = False, wait: float, talk: Talk) -> Plan:
+    """Look at everything, and say what would be done. Sizes cost a look into everything."""
+    return plan(inventory.take(project, command=COMMAND, sizes=sizes, wait=wait, talk=talk), scope, clock.now())
 
 
 def apply(project: Project, todo: Plan, *, wait: float, talk: Talk) -> tuple[Outcome, ...]:

@@ -53,7 +53,8 @@ def clean(
 
     scope = hygiene.Scope(branch, _seconds(older_than), templates, everything)
     project = edge.project(sweep=False)
-    plan = hygiene.planned(project, scope, wait=edge.flags.wait, talk=edge.output.say)
+    sizes = edge.flags.json and (dry_run or list_quarantine)
+    plan = hygiene.planned(project, scope, sizes=sizes, wait=edge.flags.wait, talk=edge.output.say)
     _tell_unseen(edge, plan)
     if list_quarantine:
         return _listed(edge, plan)

@@ -24,12 +24,12 @@ class Inventory:
         return tuple(one for one in self.findings if one.verdict in verdicts)
 
 
-def take(project: Project, *, command: str, wait: float, talk: Talk) -> Inventory:
+def take(project: Project, *, command: str, sizes: bool = True, wait: float, talk: Talk) -> Inventory:
     """Look at every server that is up, at what engines keep, and at the state folder; nothing is started.
 
     What is there is listed before it is asked who lives: whatever was seen had its maker on record by then.
     """
-    sights, unseen = places.look(project, command=command, wait=wait, talk=talk)
+    sights, unseen = places.look(project, command=command, sizes=sizes, wait=wait, talk=talk)
     facts = evidence.gather(project)
     findings = [finding for sight in sights for finding in _seen(sight, facts)]
     findings += books.findings(project, findings, unseen, facts)

@@ -39,7 +39,9 @@ def homes(project: Project) -> list[Path]:
     return [one for one in found if not one.name.startswith("run-")]
 
 
-def look(project: Project, *, command: str, wait: float, talk: Talk) -> tuple[tuple[Sight, ...], tuple[Unseen, ...]]:
+def look(
+    project: Project, *, command: str, sizes: bool, wait: float, talk: Talk
+) -> tuple[tuple[Sight, ...], tuple[Unseen, ...]]:
     """What is in all servers that are up, asked side by side; and what could not be looked at."""
     unseen: list[Unseen] = []
     with ExitStack() as stack:
@@ -53,7 +55,7 @@ def look(project: Project, *, command: str, wait: float, talk: Talk) -> tuple[tu
             open_to += sights(visit)
             unseen += _down(visit)
         with ThreadPoolExecutor(TOGETHER) as pool:
-            answers = list(pool.map(lambda one: _listed(one, project), open_to))
+            answers = list(pool.map(lambda one: _listed(one, project, sizes=sizes), open_to))
     unseen += [one for one in answers if isinstance(one, Unseen)]
     return tuple(one for one in answers if isinstance(one, Sight)), tuple(unseen)
 
@@ -64,10 +66,10 @@ def sights(visit: Visit) -> list[Sight]:
     return [Sight(visit.home, name, address, reach(engine, address)) for name, address in visit.servers.items()]
 
 
-def listed(sight: Sight, project: Project) -> tuple[Found, ...]:
+def listed(sight: Sight, project: Project, *, sizes: bool = False) -> tuple[Found, ...]:
     """What is the project's in that server now."""
     like = likeness.of(project.config.project, project.config.names, project.buckets)
-    found = services.get(sight.service).list(sight.address, project.config.project, like=like)
+    found = services.get(sight.service).list(sight.address, project.config.project, like=like, sizes=sizes)
     return tuple(Found(one, sight.home.name, sight.reach) for one in found)
 
 
@@ -96,9 +98,9 @@ def told(error: EnvctlError) -> str:
     return " · ".join(part for part in (error.message, error.cause, error.hint) if part)
 
 
-def _listed(sight: Sight, project: Project) -> Sight | Unseen:
+def _listed(sight: Sight, project: Project, *, sizes: bool) -> Sight | Unseen:
     try:
-        return replace(sight, seen=listed(sight, project))
+        return replace(sight, seen=listed(sight, project, sizes=sizes))
     except EnvctlError as error:
         return Unseen(f"{sight.home.name} {sight.service}", told(error))
 

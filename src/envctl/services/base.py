@@ -83,11 +83,13 @@ class Service(ServerKind, Protocol):
         """Give it back as it was: name, data, login and notes. Refused whole where its name is somebody's by now."""
         ...
 
-    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
+    def list(
+        self, address: Address, project: str, *, lease: str = "", like: Like | None = None, sizes: bool = True
+    ) -> list[Resource]:
         """Everything envctl made there for this project, each with its owner record; what is in quarantine too.
 
-        With a `lease` only what that run made, told as quickly as can be: without sizes, say. With `like` also what
-        bears such a name and no record that can be read: its owner is None.
+        With a `lease` only what that run made, told as quickly as can be: without sizes, as with `sizes=False`. With
+        `like` also what bears such a name and no record that can be read: its owner is None.
         """
         ...
 

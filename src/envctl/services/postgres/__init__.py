@@ -225,11 +225,13 @@ class Postgres:
 
         return quarantine.give_back(address, resource)
 
-    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
+    def list(
+        self, address: Address, project: str, *, lease: str = "", like: Like | None = None, sizes: bool = True
+    ) -> list[Resource]:
         """The project's databases, with their sizes, and its logins; those of one run at once, without."""
         from envctl.services.postgres import records
 
-        return records.everything(address, project, lease, like)
+        return records.everything(address, project, lease, like, sizes=sizes)
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Nothing ever is: a database without its record is explained by that of its login."""

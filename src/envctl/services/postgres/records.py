@@ -119,7 +119,9 @@ def role(connection: Connection, name: str) -> Role | None:
     return Role(*row) if row else None
 
 
-def everything(address: Address, project: str, lease: str = "", like: Like | None = None) -> list[Resource]:
+def everything(
+    address: Address, project: str, lease: str = "", like: Like | None = None, *, sizes: bool = True
+) -> list[Resource]:
     """The databases and logins of a project, by name. Unreadable records that name it come without an owner."""
 
     def ours(kind: likeness.Kind, one: Database | Role) -> bool:
@@ -132,9 +134,9 @@ def everything(address: Address, project: str, lease: str = "", like: Like | Non
         databases = [Database(*row) for row in connection.execute(_DATABASES).fetchall()]
         mine = [one for one in databases if ours("database", one) or _begun(project, one)]
         roles = [Role(*row) for row in connection.execute(_ROLES).fetchall()]
-        asked = [] if lease else [one.oid for one in mine]
-        sizes = dict(connection.execute(_SIZES, (asked,)).fetchall()) if asked else {}
-    found = [Resource(SERVICE, "database", one.name, one.owner, sizes.get(one.oid)) for one in mine]
+        asked = [one.oid for one in mine] if sizes and not lease else []
+        bytes_of = dict(connection.execute(_SIZES, (asked,)).fetchall()) if asked else {}
+    found = [Resource(SERVICE, "database", one.name, one.owner, bytes_of.get(one.oid)) for one in mine]
     found += [
         Resource(SERVICE, "role", one.name, one.owner)
         for one in roles

@@ -170,16 +170,16 @@ class Redis:
 
         return quarantine.give_back(address, resource)
 
-    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
+    def list(
+        self, address: Address, project: str, *, lease: str = "", like: Like | None = None, sizes: bool = True
+    ) -> list[Resource]:
         """Every allotted number of the project, those whose record cannot be read, and logins without a number."""
         from envctl.services.redis import registry
 
-        with wire.connected(address) as client:
-            entries = registry.entries(client)
-            logins = registry.logins(client) if like and not lease else []
+        entries, logins = (None if sizes else registry.glance(address)) or _listed(address)
         mine = [_resource(each) for each in entries if _of(project, each, like)]
         known = {each.identity for each in entries}
-        lost = [one for one in logins if like and like("login", one) and one not in known]
+        lost = [one for one in logins if like and not lease and like("login", one) and one not in known]
         return leased([*mine, *(Resource("redis", "login", one, None) for one in lost)], lease)
 
     def unfinished(self, address: Address, memory: Path) -> None:
@@ -217,6 +217,13 @@ def _entry_of(client: Any, resource: Resource) -> registry.Entry | None:
     if entry is not None and not same_record(entry.owner, resource.owner):
         raise not_ours(f"redis database {resource.name}", entry.owner)
     return entry
+
+
+def _listed(address: Address) -> tuple[list[registry.Entry], list[str]]:
+    from envctl.services.redis import registry
+
+    with wire.connected(address) as client:
+        return registry.entries(client), registry.logins(client)
 
 
 def _of(project: str, entry: registry.Entry, like: Like | None) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from envctl import owners
-from envctl.model import Claim, Owner
+from envctl.model import Address, Claim, Owner
+from envctl.services.redis import wire
 
 HASH = "envctl:registry"
 """Maps an identity to `KIND:NUMBER RECORD`, in the administrator's own database."""
@@ -91,6 +92,15 @@ def find(client: Any, identity: str) -> Entry | None:
 def entries(client: Any) -> list[Entry]:
     """All of them, of all projects."""
     return [parse(identity, there) for identity, there in sorted(client.hgetall(HASH).items())]
+
+
+def glance(address: Address) -> tuple[list[Entry], list[str]] | None:
+    """All of them, and all logins, without a client; None where that does not come off."""
+    found = wire.lists(address, ("HGETALL", HASH), ("ACL", "USERS"))
+    if found is None:
+        return None
+    pairs, users = found
+    return [parse(identity, there) for identity, there in sorted(zip(pairs[::2], pairs[1::2], strict=True))], users
 
 
 def rewrite(client: Any, entry: Entry, owner: Owner) -> bool:

@@ -92,9 +92,7 @@ def entered(address: Address, user: str, password: str, number: str, key: str, f
     """
     if address.options.get("secure") == "true":
         return None
-    login = (address.user, address.password) if address.user else (address.password,)
-    before = [("AUTH", *login)] if address.password else []
-    before.append(("SELECT", address.options.get("number", "0")))
+    before = _as_administrator(address)
     words = [*before, ("HGET", key, field), ("AUTH", user, password), ("SELECT", number), ("PING",)]
     try:
         with socket.create_connection((address.host, address.port), timeout=5) as connection:
@@ -105,6 +103,27 @@ def entered(address: Address, user: str, password: str, number: str, key: str, f
         return found.decode() if heard == [b"+OK"] * (len(heard) - 1) + [b"+PONG"] else None
     except (OSError, ValueError):
         return None
+
+
+def lists(address: Address, *words: tuple[str, ...]) -> list[list[str]] | None:
+    """The list that each of these commands answers with, in as few words; None where that does not come off."""
+    if address.options.get("secure") == "true":
+        return None
+    before = _as_administrator(address)
+    try:
+        with socket.create_connection((address.host, address.port), timeout=5) as connection:
+            connection.sendall(b"".join(_spoken(one) for one in (*before, *words)))
+            with connection.makefile("rb") as answers:
+                if any(_heard(answers) != b"+OK" for _ in before):
+                    return None
+                return [_heard_list(answers) for _ in words]
+    except (OSError, ValueError):
+        return None
+
+
+def _as_administrator(address: Address) -> list[tuple[str, ...]]:
+    login = (address.user, address.password) if address.user else (address.password,)
+    return [*([("AUTH", *login)] if address.password else []), ("SELECT", address.options.get("number", "0"))]
 
 
 def _spoken(words: tuple[str, ...]) -> bytes:
@@ -121,3 +140,10 @@ def _heard(answers: BinaryIO) -> bytes:
     if length > LONGEST:
         raise ValueError("a refusal, or no redis")
     return answers.read(length + 2)[:length] if length >= 0 else b""
+
+
+def _heard_list(answers: BinaryIO) -> list[str]:
+    line = answers.readline(LONGEST).strip()
+    if not line.startswith(b"*"):
+        raise ValueError("a refusal, or no list")
+    return [_heard(answers).decode() for _ in range(int(line[1:]))]

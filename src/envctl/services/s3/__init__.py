@@ -193,19 +193,26 @@ class S3:
 
         return quarantine.give_back(address, resource)
 
-    def list(self, address: Address, project: str, *, lease: str = "", like: Like | None = None) -> list[Resource]:
+    def list(
+        self, address: Address, project: str, *, lease: str = "", like: Like | None = None, sizes: bool = True
+    ) -> list[Resource]:
         """Every bucket with a record of the project's, and those whose record cannot be read.
 
         Uploads that nobody completed are of their bucket: they count in its bytes and go with it.
         """
-        from envctl.services.s3 import buckets
+        from envctl.services.s3 import buckets, glance
         from envctl.services.s3.wire import connected
 
+        def wanted(there: Mapping[str, buckets.Record]) -> list[Resource]:
+            return leased([_resource(name, one) for name, one in there.items() if _of(project, name, one, like)], lease)
+
+        seen = None if sizes else glance.everything(address)
+        if seen is not None:
+            return wanted(seen)
         with connected(address) as client:
-            there = buckets.everything(client).items()
-            mine = leased([_resource(name, one) for name, one in there if _of(project, name, one, like)], lease)
-            sizes = {} if lease else buckets.sizes(client, [one.name for one in mine])
-        return [replace(one, bytes=sizes.get(one.name)) for one in mine]
+            mine = wanted(buckets.everything(client))
+            bytes_of = buckets.sizes(client, [one.name for one in mine]) if sizes and not lease else {}
+        return [replace(one, bytes=bytes_of.get(one.name)) for one in mine]
 
     def unfinished(self, address: Address, memory: Path) -> None:
         """Buckets that were to be made, and are there without a record and without content."""

@@ -19,6 +19,8 @@ from envctl.model import Address
 
 FORM = "application/x-www-form-urlencoded"
 PAIR = re.compile(r"<Key>([^<]*)</Key>\s*<Value>([^<]*)</Value>")
+NAME = re.compile(r"<Name>([^<]*)</Name>")
+WHOLE = "</ListAllMyBucketsResult>"
 LONGEST = 1 << 20
 """Bytes of one plain answer; the tags of a bucket are far fewer."""
 
@@ -116,6 +118,12 @@ def signed(
 def sees(address: Address, key: str, secret: str, bucket: str) -> bool:
     """Whether that key sees that bucket."""
     return _plain(address, Request("HEAD", f"/{bucket}"), key, secret) is not None
+
+
+def buckets(address: Address) -> list[str]:
+    """The names of all buckets as the administrator sees them; none where it does not tell them all at once."""
+    text = _plain(address, Request("GET", "/"), address.user, address.password) or ""
+    return sorted(unescape(name) for name in NAME.findall(text)) if text.rstrip().endswith(WHOLE) else []
 
 
 def tags(address: Address, bucket: str) -> dict[str, str]:
