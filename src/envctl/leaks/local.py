@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from envctl import inventory, leases, servers
+from envctl import inventory, leases, servers, state
 from envctl.leaks.rows import Row, row
 from envctl.model import Talk, Unseen
 from envctl.project import Project
@@ -38,17 +41,32 @@ def _start(project: Project, stack: ExitStack, wait: float, talk: Talk) -> None:
 
 
 def _state(project: Project) -> Iterator[Row]:
-    """What the state folder takes, without the servers' own folders: their data are findings of their own."""
-    total = sum(_sizes(project.home))
+    """What the state folder takes, without the servers' own folders: their data are findings of their own.
+
+    Each file is written under a private name first, and locked; one that has it still and is not is a dead writer's.
+    """
+    total = 0
+    for path, size in _files(project.home):
+        total += size
+        if _PRIVATE.fullmatch(path.name) and not state.held(path):
+            reason = "its writer died before it was done"
+            remedy = shlex.join(("rm", str(path)))
+            yield Row("", "state", "file", str(path), "orphan", reason, bytes=size, remedy=remedy)
     yield Row(
         "", "state", "folder", str(project.home), "live", "records, logs and memories of this project", bytes=total
     )
 
 
-def _sizes(home: Path) -> Iterator[int]:
-    """What each file takes on the disk; a link is not followed, and what goes meanwhile takes nothing."""
+_PRIVATE = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}")
+
+
+def _files(home: Path) -> Iterator[tuple[Path, int]]:
+    """Each file and what it takes on the disk; a link is not followed, and what goes meanwhile takes nothing."""
     for where, folders, names in os.walk(home):
-        folders[:] = [name for name in folders if not os.path.exists(os.path.join(where, name, "servers.json"))]  # noqa: PTH110, PTH118
+        folder = Path(where)
+        folders[:] = [name for name in folders if not (folder / name / "servers.json").exists()]
         for name in names:
             with suppress(OSError):
-                yield os.lstat(os.path.join(where, name)).st_blocks * 512  # noqa: PTH118  (there may be many)
+                found = (folder / name).lstat()
+                if stat.S_ISREG(found.st_mode):
+                    yield folder / name, found.st_blocks * 512
