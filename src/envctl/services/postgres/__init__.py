@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult
@@ -13,7 +12,7 @@ from urllib.parse import SplitResult
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
-from envctl.services.base import Outcome, Templates, one_by_one
+from envctl.services.base import Outcome, Templates
 from envctl.services.likeness import Like
 from envctl.settings import setting
 
@@ -210,8 +209,10 @@ class Postgres:
         drop.drop(address, resource, sessions=sessions)
 
     def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
-        """All over one session that stays open."""
-        return one_by_one(partial(self.drop, address), resources)
+        """All over one session; logins that lost their last database go many at a time."""
+        from envctl.services.postgres import many
+
+        return many.drop_all(address, resources)
 
     def quarantine(self, address: Address, resource: Resource, *, notes: Mapping[str, str]) -> Resource:
         """Rename it, close it, record it and lock its login, in one transaction."""

@@ -41,9 +41,15 @@ def drop(address: Address, resource: Resource, *, sessions: Sessions) -> None:
     """Remove a database, and its login with the last one of them; or a login that has no database."""
     with held.reused(address) as connection:
         if resource.kind == "role":
-            _drop_login(connection, resource, resource.name, last=False)
+            drop_login(connection, resource)
         elif login := drop_database(connection, resource, sessions):
             drop_login_of(connection, resource, login)
+
+
+def drop_login(connection: Connection, resource: Resource) -> None:
+    """Remove a login that has no database."""
+    if records.role(connection, records.legal(resource.name)) is not None:
+        _drop_login(connection, resource, resource.name, last=False)
 
 
 def drop_login_of(connection: Connection, resource: Resource, login: str) -> None:
@@ -52,7 +58,7 @@ def drop_login_of(connection: Connection, resource: Resource, login: str) -> Non
     if login == records.group_name(project):
         with connection.transaction():
             link.hold_to_commit(connection, "logins")
-            _drop_empty_group(connection, login, project)
+            drop_empty_group(connection, login, project)
     else:
         _drop_login(connection, resource, login, last=True)
 
@@ -61,14 +67,13 @@ def drop_database(connection: Connection, resource: Resource, sessions: Sessions
     """Remove it and return the login it belonged to; an empty name where it was gone already."""
     from psycopg import errors, sql
 
-    with link.locked(connection, "database", records.legal(resource.name)):
-        found = records.database(connection, resource.name)
+    with _looked_at(connection, records.legal(resource.name)) as (found, somebody):
         if found is None:
             return ""
         owner = records.mine(resource, found.owner)
         if sessions == "end":
             end_sessions(connection, resource.name)
-        elif busy := _staying(connection, resource.name):
+        elif somebody and (busy := _staying(connection, resource.name)):
             raise _in_use(resource.name, busy)
         try:
             with _unsealed(connection, found, owner):
@@ -79,6 +84,23 @@ def drop_database(connection: Connection, resource: Resource, sessions: Sessions
             busy = _sessions(connection, resource.name) or error.diag.message_detail or str(error)
             raise _in_use(resource.name, busy) from error
         return found.login
+
+
+@contextmanager
+def _looked_at(connection: Connection, name: str) -> Iterator[tuple[Database | None, bool]]:
+    """The database under its lock, and whether anybody is in it: asked at once, each with a look of its own."""
+    from psycopg import sql
+
+    sessions = sql.SQL(_SESSIONS.replace("%s", "{}")).format(sql.Literal(name))
+    try:
+        answer = connection.execute(sql.SQL("; ").join([link.lock("database", name), records.asked(name), sessions]))
+        answer.nextset()
+        row = answer.fetchone()
+        answer.nextset()
+        yield (records.Database(*row) if row else None), answer.fetchone() is not None
+    finally:
+        if not connection.closed:
+            connection.execute(link.unlock("database", name))
 
 
 @contextmanager
@@ -174,10 +196,10 @@ def _drop_role(connection: Connection, resource: Resource, login: str, *, last: 
     if rows:
         raise needed(login, "databases: " + ", ".join(row[0] for row in rows))
     connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(login)))
-    _drop_empty_group(connection, records.group_name(owner.project), owner.project)
+    drop_empty_group(connection, records.group_name(owner.project), owner.project)
 
 
-def _drop_empty_group(connection: Connection, name: str, project: str) -> None:
+def drop_empty_group(connection: Connection, name: str, project: str) -> None:
     """The project's group, when nobody but its maker is in it and nothing belongs to it."""
     from psycopg import errors, sql
 

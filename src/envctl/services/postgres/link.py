@@ -12,6 +12,7 @@ from envctl.model import Address
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.sql import Composed
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -62,6 +63,23 @@ def locked(connection: Connection, what: str, name: str, *, shared: bool = False
     finally:
         if not connection.closed:
             connection.execute(f"SELECT pg_advisory_unlock{suffix}(hashtextextended(%s, 0))", (key,))
+
+
+def lock(what: str, name: str) -> Composed:
+    """The statement that takes such a lock, to go with others at once."""
+    return _advisory("lock", what, name)
+
+
+def unlock(what: str, name: str) -> Composed:
+    """The statement that gives it back."""
+    return _advisory("unlock", what, name)
+
+
+def _advisory(verb: str, what: str, name: str) -> Composed:
+    from psycopg import sql
+
+    statement = sql.SQL(f"SELECT pg_advisory_{verb}(hashtextextended({{}}, 0))")
+    return statement.format(sql.Literal(f"envctl {what} {name}"))
 
 
 def hold_to_commit(connection: Connection, what: str) -> None:

@@ -102,6 +102,13 @@ def database(connection: Connection, name: str) -> Database | None:
     return Database(*row) if row else None
 
 
+def asked(name: str) -> Composed:
+    """The question for the database of exactly this name, to go with others at once."""
+    from psycopg import sql
+
+    return sql.SQL(_DATABASES + " WHERE d.datname::text = {}::text").format(sql.Literal(name))
+
+
 def beginning_with(connection: Connection, prefix: str) -> list[Database]:
     """The databases whose names begin with exactly these characters."""
     rows = connection.execute(f"{_DATABASES} WHERE starts_with(d.datname::text, %s::text)", (prefix,)).fetchall()
