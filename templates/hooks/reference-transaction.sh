@@ -5,7 +5,7 @@ if [ "${1-}" = committed ] && [ -x @python ] && true 2>/dev/null >@folder/seen; 
     read -r envctl_waiting 2>/dev/null <@folder/waiting || :
     if ! kill -0 "${envctl_waiting:-nobody}" 2>/dev/null; then
         (
-            @python -E -P -m envctl.hooks @folder </dev/null >/dev/null 2>&1 &
+            nice -n 19 @python -E -P -m envctl.hooks @folder </dev/null >/dev/null 2>&1 &
             echo "$!" >@folder/waiting
         ) 2>/dev/null || :
     fi

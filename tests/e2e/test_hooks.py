@@ -180,6 +180,16 @@ def test_a_repository_that_was_moved_is_still_looked_after(till: Ground, tmp_pat
     moved.commit()
     moved.git("push", "-q", "origin", "main")
     assert moved.log() == [NOTICED]
+    assert "moved or copied" in moved.status(code=3)["why"]
+    former = moved.folder
+    moved.hooks("install")
+    assert moved.folder != former
+    copied = Ground(till.envctl, Path(shutil.copytree(moved.place, tmp_path / "copied")))
+    for words in (("install",), ("uninstall",)):
+        assert "moved or copied" in copied.status(code=3)["why"] or words == ("uninstall",)
+        copied.hooks(*words)
+        assert moved.status()["state"] == "installed"
+    assert not copied.hook.exists()
 
 
 @pytest.mark.parametrize("first", ["#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash"])

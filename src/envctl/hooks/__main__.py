@@ -7,22 +7,19 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from envctl.hooks.place import KEPT
-
-KINDNESS = 19
 DESCRIPTORS = 4096
 """As many as a caller may have left open; where the system has no limit, trying all would take minutes."""
 
 
 def main(folder: Path) -> None:
-    """Be nobody's child, in nobody's way, and with nothing in hand that git gave."""
+    """Be nobody's child, and with nothing in hand that git gave. The hook has already put us behind everything else."""
     here = _here()
     with suppress(OSError):
         os.setsid()
-    with suppress(OSError):
-        os.nice(KINDNESS)
     os.closerange(3, DESCRIPTORS)
     os.umask(0o077)
+    from envctl.hooks.place import KEPT
+
     for name in [one for one in os.environ if one.startswith("GIT_") and one not in KEPT]:
         del os.environ[name]
     os.environ["ENVCTL_STATE_DIR"] = str(folder.parents[1])

@@ -50,19 +50,23 @@ def _judged(where: Place, folder: Path) -> Status:
     hook = record.read(folder)
     beside = text.uninstalled(found.content) is not None
     whose = "its lines stand beside somebody else's" if beside else ""
-    return replace(_working(where, folder, hook, found, block.text, whose), beside=beside)
+    return replace(_working(where, folder, hook, found, block, whose), beside=beside)
 
 
-def _working(where: Place, folder: Path, hook: Record | None, found: files.Found, block: bytes, whose: str) -> Status:
+def _working(
+    where: Place, folder: Path, hook: Record | None, found: files.Found, block: text.Block, whose: str
+) -> Status:
     """Of a file that has our lines: whether they can do anything."""
     again = "envctl hooks install"
     if not found.runs:
         return _of(where, "broken", "the file is not executable, so git does not run it", f"chmod +x {where.file}")
+    if block.folder != folder:
+        return _of(where, "broken", "it was made elsewhere, and this repository was moved or copied since", again)
     if hook is None:
         return _of(where, "broken", "the hook's folder in the state is gone", again)
     if not os.access(hook.python, os.X_OK):
         return _of(where, "broken", f"the envctl that it calls is gone: {hook.python}", again)
-    if block.rstrip(b"\n") != text.made(Path(hook.python), folder).rstrip(b"\n"):
+    if block.text.rstrip(b"\n") != text.made(Path(hook.python), folder).rstrip(b"\n"):
         return _of(where, "broken", "its lines are another version's", again)
     return _of(where, "installed", whose)
 

@@ -38,10 +38,14 @@ def install(directory: Path, *, everywhere: bool = False, force: bool = False, w
             found = files.read(where.file)
             if found is not None and not found.runs:
                 raise text.Refused("it is not executable, so git does not run it")
+            before = text.found(found.content) if found else None
             after = text.installed(found.content if found else None, block)
         except (text.Refused, text.Damaged) as why:
             raise _refused(where, folder, block, why) from why
-        return _put(where, found, after)
+        change = _put(where, found, after)
+        if before is not None:
+            _forget(before.folder, folder)
+        return change
 
 
 def uninstall(directory: Path, *, wait: float, talk: Talk) -> tuple[Change, ...]:
@@ -112,7 +116,18 @@ def _taken_out(file: Path, folder: Path, mine: Entry) -> Change | None:
     if hook is not None and hook.made_folder:
         _rmdir(file.parent)
     record.forget(folder)
+    if block is not None:
+        _forget(block.folder, folder)
     return change
+
+
+def _forget(former: Path, folder: Path) -> None:
+    """What was kept for where the repository was before it was moved; one that was only copied still needs it."""
+    if former == folder or former.parent != folder.parent:
+        return
+    hook = record.read(former)
+    if hook is None or not Path(hook.file).exists():
+        record.forget(former)
 
 
 def _removed(file: Path, found: files.Found) -> Change:

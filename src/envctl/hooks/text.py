@@ -42,6 +42,12 @@ class Block:
     intact: bool
     """Whether they are as we wrote them, by their own digest."""
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the state that they were made for."""
+        call = self.text.rpartition(b" -m envctl.hooks ")[2].partition(b"\n")[0]
+        return Path(shlex.split(call.decode("utf-8", "surrogateescape"))[0])
+
 
 class Damaged(Exception):  # noqa: N818  (a finding, turned into an error where the file's name is known)
     """Marks of ours are there, and not as we write them."""
