@@ -36,7 +36,8 @@ def applied(project: Project, todo: Sequence[Action], scope: Scope, *, wait: flo
     for place, actions in groupby(sorted(todo, key=_place), key=_place):
         mine = list(actions)
         try:
-            outcomes += _in_set(project, project.home / place, mine, scope, wait=wait, talk=talk)
+            for outcome in _in_set(project, project.home / place, mine, scope, wait=wait, talk=talk):
+                outcomes.append(outcome)  # noqa: PERF402  (what was done is told, whatever comes after it)
         except EnvctlError as error:
             done = {id(one.action) for one in outcomes}
             outcomes += failed((one for one in mine if id(one) not in done), error)
@@ -45,20 +46,17 @@ def applied(project: Project, todo: Sequence[Action], scope: Scope, *, wait: flo
 
 def _in_set(
     project: Project, home: Path, todo: Sequence[Action], scope: Scope, *, wait: float, talk: Talk
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+) -> Iterator[Outcome]:
     with visited(home, command="envctl clean", wait=wait, talk=talk) as visit:
         sights = {one.service: one for one in places.sights(visit)}
         for service in dict.fromkeys(one.finding.resource.service for one in todo):
             mine = [one for one in todo if one.finding.resource.service == service]
             if service not in sights:
-                outcomes += [Outcome(one, "kept", f"{service} is not up any more") for one in mine]
+                yield from (Outcome(one, "kept", f"{service} is not up any more") for one in mine)
                 continue
             for start in range(0, len(mine), BATCH):
-                batch = mine[start : start + BATCH]
                 with _nobody_comes(project, home, wait, talk):
-                    outcomes += _batch(project, sights[service], batch, scope)
-    return outcomes
+                    yield from _batch(project, sights[service], mine[start : start + BATCH], scope)
 
 
 def _batch(project: Project, sight: Sight, batch: Sequence[Action], scope: Scope) -> Iterator[Outcome]:

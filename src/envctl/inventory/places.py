@@ -52,6 +52,9 @@ def look(
             except EnvctlError as error:
                 unseen.append(Unseen(home.name, told(error)))
                 continue
+            except KeyError as error:
+                unseen.append(Unseen(home.name, f"its record is of an engine {error}, which this envctl does not know"))
+                continue
             open_to += sights(visit)
             unseen += _down(visit)
         with ThreadPoolExecutor(TOGETHER) as pool:
@@ -99,6 +102,8 @@ def told(error: EnvctlError) -> str:
 
 
 def _listed(sight: Sight, project: Project, *, sizes: bool) -> Sight | Unseen:
+    if sight.service not in services.REGISTRY:
+        return Unseen(f"{sight.home.name} {sight.service}", "this envctl does not know that service")
     try:
         return replace(sight, seen=listed(sight, project, sizes=sizes))
     except EnvctlError as error:
