@@ -1,4 +1,4 @@
-"""Plain data as tables and screens. The only importer of rich beside the spinner, and only once something is shown."""
+"""Plain data as tables, and what all screens have in common. rich is imported only once something is shown."""
 
 from __future__ import annotations
 
@@ -72,51 +72,10 @@ def later(build: Callable[P, RenderableType]) -> Callable[P, View]:
 
 
 @later
-def sandbox_summary(data: Mapping[str, Any]) -> RenderableType:
-    """What `dev up` made ready."""
-    from rich.console import Group
-
-    rows = [(name, data["servers"].get(name, ""), _named(data["resources"], name)) for name in data["servers"]]
-    lines: list[RenderableType] = [
-        _text(f"{data['namespace']} ready ({data['environment']}, {data['engine']})"),
-        _table(("service", "address", "yours"), rows),
-    ]
-    if data["processes"]:
-        lines.append(_text(_ports(data["processes"])))
-    lines.append(_text(f"variables: {', '.join(data['variables'])}"))
-    lines.append(_text('  in this shell: eval "$(envctl env)"'))
-    return Group(*lines)
-
-
-@later
-def status_screen(data: Mapping[str, Any]) -> RenderableType:
-    """What `dev status` saw."""
-    from rich.console import Group
-
-    parts: list[RenderableType] = [
-        _text(f"{data['project']} · {data['namespace']} · engine {data['engine']}"),
-        _text(f"state in {data['state']}", "dim"),
-    ]
-    up = any(one["state"] == "running" for one in data["servers"])
-    for title, table in _status_tables(data):
-        unseen = not up and "resources" in title
-        missing = f"{title}: not seen while the servers do not run" if unseen else f"no {title}"
-        parts += [_text(""), table if table.row_count else _text(missing, "dim")]
-    for part in _tests(data["tests"]):
-        parts += [_text(""), part]
-    if data["processes"]:
-        parts += [_text(""), _text(_ports(data["processes"]))]
-    if not up:
-        said = "the servers of dev are stopped; their data stay" if data["servers"] else "dev has no servers yet"
-        parts += [_text(""), _text(f"{said}: envctl dev up", "bold")]
-    return Group(*parts)
-
-
-@later
 def settings_table(described: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     """Every setting, its value and where it came from."""
     rows = [(key, _value(one["value"]), one["source"]) for key, one in described.items()]
-    return _table(("setting", "value", "from"), rows)
+    return table(("setting", "value", "from"), rows)
 
 
 @later
@@ -126,15 +85,15 @@ def findings_table(findings: Iterable[Finding]) -> RenderableType:
     from rich.table import Table
 
     marks = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("problem", "bold red")}
-    table = Table.grid(padding=(0, 2))
+    grid = Table.grid(padding=(0, 2))
     counted = dict.fromkeys(marks, 0)
     for one in findings:
         counted[one.level] += 1
-        table.add_row(_text(*marks[one.level]), _text(one.check), _text(one.message))
+        grid.add_row(text(*marks[one.level]), text(one.check), text(one.message))
         if one.remedy:
-            table.add_row("", "", _text(f"→ {one.remedy}", "bold"))
+            grid.add_row("", "", text(f"→ {one.remedy}", "bold"))
     bad = ", ".join(f"{counted[level]} {level}{'' if counted[level] == 1 else 's'}" for level in ("problem", "warning"))
-    return Group(table, _text(""), _text(f"{bad}, {counted['ok']} ok"))
+    return Group(grid, text(""), text(f"{bad}, {counted['ok']} ok"))
 
 
 def live(build: Callable[[], View], *, pause: Callable[[], None]) -> None:
@@ -188,10 +147,6 @@ def size(count: int | None) -> str:
     return f"{value:.1f} TB"
 
 
-def _ports(processes: Mapping[str, int]) -> str:
-    return "ports for processes: " + ", ".join(f"{name} {port}" for name, port in processes.items())
-
-
 def ago(since: str) -> str:
     """How long ago a moment was, for people."""
     try:
@@ -204,61 +159,24 @@ def ago(since: str) -> str:
     return "just now"
 
 
-def _status_tables(data: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
-    servers = [(o["service"], _state(o["state"]), o["address"], o["pid"] or "", o["detail"]) for o in data["servers"]]
-    yield "servers", _table(("server", "state", "address", "pid", ""), servers)
-    leases = [(o["kind"], o["namespace"], o["command"], o["pid"] or "", ago(o["since"])) for o in data["leases"]]
-    yield "leases", _table(("lease", "namespace", "command", "pid", "since"), leases)
-    resources = [(o["kind"], o["name"], size(o["bytes"])) for o in data["resources"]]
-    yield "resources of this namespace", _table(("resource", "name", "size"), resources)
-    others = [(o["namespace"], o["branch"], o["path"], "" if o["there"] else "gone") for o in data["others"]]
-    yield "other namespaces", _table(("namespace", "branch", "checkout", ""), others)
-
-
-def _tests(data: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """What the tests have here; of what is not there, nothing."""
-    servers = [(o["service"], _state(o["state"]), o["address"], o["pid"] or "", o["set"]) for o in data["servers"]]
-    if servers:
-        yield _table(("server of the tests", "state", "address", "pid", "set"), servers)
-    runs = [(o["namespace"], o["slot"], o["command"], ago(o["since"])) for o in data["runs"]]
-    if runs:
-        yield _table(("run at work", "slot", "command", "since"), runs)
-    kept = [(o["name"], ago(o["since"]), o["open"]) for o in data["kept"]]
-    if kept:
-        yield _table(("kept by a failed run", "since", "open it with"), kept)
-    if data["templates"]["count"]:
-        yield _text(f"templates: {data['templates']['count']}, {size(data['templates']['bytes'])}")
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A table without lines."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(cell if not isinstance(cell, str | int) else _text(str(cell)) for cell in row))
-    return table
+        made.add_row(*(cell if not isinstance(cell, str | int) else text(str(cell)) for cell in row))
+    return made
 
 
-def _state(word: str) -> Any:
-    return _text(word, {"running": "green", "starting": "yellow"}.get(word, "bold red"))
-
-
-def _text(text: str, style: str = "") -> Any:
+def text(said: str, style: str = "") -> Any:
     """Text as it is: what a person named is never markup."""
     from rich.text import Text
 
-    return Text(text, style=style)
-
-
-def _named(resources: Iterable[Mapping[str, Any]], service: str) -> str:
-    """The names that mean something to an application; the login that comes with a database is not one of them."""
-    return ", ".join(one["name"] for one in resources if one["service"] == service and one["kind"] != "role")
+    return Text(said, style=style)
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
     return "" if value is None else str(value)

@@ -17,6 +17,7 @@ import pytest
 
 import envctl
 from envctl import render
+from envctl.dev import screen
 from envctl.doctor.findings import Finding
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.output import Output
@@ -283,25 +284,25 @@ TESTS: dict[str, Any] = {
 
 
 def test_status_says_what_is_there_and_what_is_not() -> None:
-    text = render.status_screen(STATUS).text()
+    text = screen.status_screen(STATUS).text()
     for row in ("postgres  running  127.0.0.1:1  7", "no leases", "database  shop  7.3 MB"):
         assert row in text
     assert re.search(r"old +x +/gone +gone", text)
 
 
 def test_status_says_what_the_tests_have_and_nothing_of_what_they_do_not_have() -> None:
-    text = render.status_screen({**STATUS, "tests": TESTS}).text()
+    text = screen.status_screen({**STATUS, "tests": TESTS}).text()
     for row in (r"running  127.0.0.1:1  7    test-embedded", "main_1234    2     envctl test unit  long ago"):
         assert row in text
     assert "shop_test_gw0         today  envctl dev psql shop_test_gw0" in text
     assert "templates: 3, 9.0 MB" in text
-    assert not re.search("template|kept|at work", render.status_screen(STATUS).text())
+    assert not re.search("template|kept|at work", screen.status_screen(STATUS).text())
 
 
 @pytest.mark.parametrize(("servers", "said"), [("stopped", "data stay"), ("", "dev has no servers yet")])
 def test_status_does_not_claim_to_know_what_is_on_servers_that_do_not_run(servers: str, said: str) -> None:
     stopped = [{**STATUS["servers"][0], "state": servers}] if servers else []
-    text = render.status_screen({**STATUS, "servers": stopped, "resources": []}).text()
+    text = screen.status_screen({**STATUS, "servers": stopped, "resources": []}).text()
     assert "resources of this namespace: not seen while the servers do not run" in text
     assert said in text
 
@@ -309,7 +310,8 @@ def test_status_does_not_claim_to_know_what_is_on_servers_that_do_not_run(server
 def test_live_screen_is_built_anew_until_the_interrupt_key() -> None:
     code = f"""
         import itertools
-        from envctl.render import live, status_screen
+        from envctl.dev.screen import status_screen
+        from envctl.render import live
         turns = itertools.count()
         def pause():
             if next(turns) > 2:
@@ -332,7 +334,7 @@ def test_summary_names_addresses_resources_and_variables() -> None:
         "processes": {"api": 20001},
         "variables": ["DATABASE_URL"],
     }
-    text = render.sandbox_summary(data).text()
+    text = screen.sandbox_summary(data).text()
     for words in ("main ready", "127.0.0.1:1  shop", "api 20001", "DATABASE_URL"):
         assert words in text
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from envctl.cli import described
 from envctl.cli.edge import Edge
 from envctl.cli.parser import command
 
 if TYPE_CHECKING:
-    from envctl.dev import Status, tests
-    from envctl.model import Address, Sighting
     from envctl.project import Project
-    from envctl.sandbox import Sandbox
     from envctl.servers import Servers
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -45,12 +43,12 @@ def up(
 ) -> None:
     """Start the shared servers, make this checkout's resources and migrate them. Example: envctl dev up"""
     from envctl import dev
-    from envctl.render import sandbox_summary
+    from envctl.dev.screen import sandbox_summary
 
     project, chosen = _opened(edge)
     with edge.output.progress("dev environment"):
         ready = dev.up(project, chosen, recreate=recreate, wait=edge.flags.wait, talk=edge.output.say)
-    data = described(ready, chosen)
+    data = described.sandbox(ready, chosen)
     edge.output.result(edge.command, data, sandbox_summary(data))
 
 
@@ -81,12 +79,13 @@ def status(
 ) -> int:
     """Show servers, who uses them, and this checkout's resources. Example: envctl dev status --watch"""
     from envctl import dev
-    from envctl.render import live, status_screen
+    from envctl.dev.screen import status_screen
+    from envctl.render import live
 
     project, chosen = _opened(edge, quiet=True)
 
     def look() -> dict[str, Any]:
-        return status_data(project, chosen, dev.status(project, chosen))
+        return described.status(project, chosen, dev.status(project, chosen))
 
     if watch and not edge.flags.json:
         live(lambda: status_screen(look()), pause=lambda: time.sleep(2))
@@ -141,13 +140,13 @@ def psql(
 def reset(edge: Edge, yes: Yes = False) -> None:
     """Make this checkout's database and buckets anew, and no other's. Example: envctl dev reset --yes"""
     from envctl import dev
-    from envctl.render import sandbox_summary
+    from envctl.dev.screen import sandbox_summary
 
     project, chosen = _opened(edge)
     edge.confirm(f"Delete all dev data of {project.namespace.name}?", yes=yes)
     with edge.output.progress("reset"):
         ready = dev.reset(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
-    data = described(ready, chosen)
+    data = described.sandbox(ready, chosen)
     edge.output.result(edge.command, data, sandbox_summary(data))
 
 
@@ -175,93 +174,6 @@ def down(
     text = f"given up; the servers stay for {', '.join(users)}" if users else "nothing ran"
     data = {"stopped": [chosen.set.home.name] if gone else [], "users": users}
     edge.output.result(edge.command, data, "stopped the servers" if gone else text)
-
-
-def described(ready: Sandbox, chosen: Servers) -> dict[str, Any]:
-    """A sandbox as data: everything but the secrets."""
-    addresses = {name: ready.running.servers[name].address for name in ready.access}
-    return {
-        "project": ready.project.config.project,
-        "namespace": ready.project.namespace.name,
-        "environment": ready.project.environment,
-        "engine": chosen.set.engine,
-        "reason": chosen.reason,
-        "servers": {name: f"{one.host}:{one.port}" for name, one in addresses.items()},
-        "resources": [
-            {"service": one.service, "kind": one.kind, "name": one.name}
-            for access in ready.access.values()
-            for one in access.resources
-        ],
-        "processes": dict(ready.processes),
-        "migrated": list(ready.migrated),
-        "variables": sorted(ready.variables),
-    }
-
-
-def status_data(project: Project, chosen: Servers, seen: Status) -> dict[str, Any]:
-    """A status as data."""
-    from envctl import sandbox
-
-    return {
-        "project": project.config.project,
-        "namespace": project.namespace.name,
-        "engine": chosen.set.engine,
-        "reason": chosen.reason,
-        "healthy": seen.healthy,
-        "state": str(chosen.set.home),
-        "servers": [_server(one, address) for one, address in seen.servers],
-        "leases": [
-            {
-                "kind": one.kind,
-                "namespace": one.namespace,
-                "workspace": one.workspace,
-                "command": one.command,
-                "since": one.since,
-                "pid": one.pid if one.kind == "held" else 0,
-            }
-            for one in seen.holders
-        ],
-        "resources": [
-            {"service": one.service, "kind": one.kind, "name": one.name, "bytes": one.bytes} for one in seen.resources
-        ],
-        "processes": sandbox.ports_of(project),
-        "tests": _tests(seen.tests),
-        "others": [
-            {"namespace": one.namespace, "path": str(one.path), "branch": one.branch, "there": one.live}
-            for one in seen.others
-        ],
-    }
-
-
-def _tests(seen: tests.Seen) -> dict[str, Any]:
-    """What the tests have here, as data."""
-    return {
-        "servers": [{"set": one.set, **_server(one.sighting, one.address)} for one in seen.servers],
-        "runs": [
-            {key: getattr(one, key) for key in ("namespace", "slot", "environment", "command", "workspace", "since")}
-            for one in seen.runs
-        ],
-        "kept": [
-            {
-                "service": one.resource.service,
-                "name": one.resource.name,
-                "since": one.record.since,
-                "open": f"envctl dev psql {one.resource.name}",
-            }
-            for one in seen.kept
-        ],
-        "templates": {"count": len(seen.templates), "bytes": sum(one.bytes for one in seen.templates)},
-    }
-
-
-def _server(one: Sighting, address: Address) -> dict[str, Any]:
-    return {
-        "service": one.service,
-        "state": one.state,
-        "detail": one.detail,
-        "address": f"{address.host}:{address.port}",
-        "pid": one.pid,
-    }
 
 
 def _opened(edge: Edge, *, quiet: bool = False) -> tuple[Project, Servers]:
