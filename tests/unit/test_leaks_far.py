@@ -47,7 +47,17 @@ def test_open_pull_requests_are_read_page_by_page_with_the_token() -> None:
 
 @pytest.mark.parametrize(
     "second",
-    [Said([], status=500), Said(b"<html>"), Said({"message": "rate limit"}), Said([{"title": "x"}]), Said(["x"])],
+    [
+        Said(b"[" * 100_000),
+        Said([{"number": 4}], headers={"Link": '<http://[>; rel="next"'}),
+        Said(b"", 302, {"Location": "http://["}),
+        Said(b"\xff"),
+        Said([], status=500),
+        Said(b"<html>"),
+        Said({"message": "rate limit"}),
+        Said([{"title": "x"}]),
+        Said(["x"]),
+    ],
 )
 def test_half_a_list_of_pull_requests_is_none(second: Said) -> None:
     def answers(one: Asked) -> Said:
@@ -173,6 +183,21 @@ def test_a_registry_cannot_send_our_login_elsewhere_in_the_clear() -> None:
         assert not thief.asked
 
 
+@pytest.mark.parametrize("realm", ["http://[", "//", "ftp://x/token", "", 'x" y="', "\x00", "https://"])
+def test_a_realm_that_is_no_address_is_an_error(realm: str) -> None:
+    challenge = {"WWW-Authenticate": f'Bearer realm="{realm}"'}
+    with serving(lambda one: Said({}, 401, challenge)) as far, pytest.raises(UnavailableError) as raised:
+        tags(far, f"ci:{SECRET}")
+    assert SECRET not in told(raised.value)
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://me:geheim@[x/pulls", "x", ""])
+def test_a_setting_that_is_no_address_is_an_error_without_what_is_secret_in_it(url: str) -> None:
+    with pytest.raises(UnavailableError) as raised:
+        pulls.opened(Preview(pulls=url), {}, until=until())
+    assert "geheim" not in told(raised.value)
+
+
 def test_nothing_pushed_yet_is_no_tags() -> None:
     with serving(lambda one: Said({"errors": []}, 404)) as far:
         assert tags(far) == ()
@@ -200,6 +225,7 @@ def test_a_strange_manifest_leaves_only_its_size_untold(manifest: object) -> Non
         ("ghcr.io/acme/shop", "https://ghcr.io/v2/acme/shop", "ghcr.io/acme/shop"),
         ("docker.io/acme/shop", "https://registry-1.docker.io/v2/acme/shop", "acme/shop"),
         ("localhost:5000/shop", "http://localhost:5000/v2/shop", "localhost:5000/shop"),
+        ("[::1]:5000/shop", "http://[::1]:5000/v2/shop", "[::1]:5000/shop"),
         ("http://reg:5000/shop", "http://reg:5000/v2/shop", "reg:5000/shop"),
     ],
 )
@@ -209,7 +235,19 @@ def test_a_registry_elsewhere_is_asked_over_tls(image: str, url: str, name: str)
 
 
 @pytest.mark.parametrize(
-    "image", ["shop", "", "ghcr.io/", "ghcr.io/Acme", "me:pw@ghcr.io/a", "ghcr.io/a/../b", "a/b?c"]
+    "image",
+    [
+        "shop",
+        "",
+        "ghcr.io/",
+        "ghcr.io/Acme",
+        "me:pw@ghcr.io/a",
+        "ghcr.io/a/../b",
+        "a/b?c",
+        "[::1/a",
+        "acme/shop",
+        "http://shop",
+    ],
 )
 def test_what_is_no_repository_is_told(image: str) -> None:
     with pytest.raises(UnavailableError, match="is no repository"):

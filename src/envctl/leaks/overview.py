@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from envctl.environments import SIX
 from envctl.leaks.plain import age
-from envctl.leaks.rows import Row
+from envctl.leaks.rows import Row, moment
 
 ANY = "(any)"
 """How what is of no one environment is headed."""
@@ -44,12 +44,12 @@ def oldest(line: Line, now: str) -> str:
 
 def _line(environment: str, kind: str, rows: list[Row]) -> Line:
     sizes = [row.bytes for row in rows if row.bytes is not None]
-    dated = sorted((row for row in rows if row.since), key=lambda row: row.since)
+    dated = sorted((came, number) for number, row in enumerate(rows) if (came := moment(row.since)) is not None)
     return Line(
         environment,
         kind,
         len(rows),
         sum(sizes) if sizes else None,
-        dated[0] if dated else rows[0],
+        rows[dated[0][1]] if dated else rows[0],
         sum(row.leak for row in rows),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from envctl.document import Preview
 from envctl.errors import UnavailableError
@@ -30,7 +30,7 @@ def opened(preview: Preview, environ: Mapping[str, str], *, until: float) -> fro
 
 def _asked(url: str) -> str:
     """The configured URL, with what must be asked for in any case."""
-    parts = urlsplit(url)
+    parts = web.parts(url)
     query = {**dict(parse_qsl(parts.query)), "state": "open", "per_page": "100"}
     return parts._replace(query=urlencode(query)).geturl()
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from envctl.digests import hexdigest
 from envctl.errors import UnavailableError
@@ -26,8 +26,12 @@ ACCEPTED = ", ".join(
     )
 )
 AT_ONCE = 8
+LARGEST_LAYER = 10**13
+"""Whatever says that it is bigger is not believed."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_IMAGE = re.compile(r"(?:(https?)://)?([^/\s@]+)/([a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*)")
+_HOST = r"localhost|(?=[^/]*[.:])[A-Za-z0-9.-]+(?::[0-9]+)?|localhost:[0-9]+|\[[0-9a-f:]+\](?::[0-9]+)?"
+"""As docker has it: without a dot or a port it would be a part of the image's name."""
+_IMAGE = re.compile(rf"(?:(https?)://)?({_HOST})/([a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*)")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -66,7 +70,7 @@ def repository(image: str, login: str) -> Repository:
             f"{image!r} is no repository", hint='[preview] images takes "registry.example.org/team/app", without a tag'
         )
     written, host, path = found.groups()
-    scheme = written or ("http" if urlsplit(f"//{host}").hostname in LOOPBACK else "https")
+    scheme = written or ("http" if web.parts(f"//{host}").hostname in LOOPBACK else "https")
     server = "registry-1.docker.io" if host == "docker.io" else host
     return Repository(image_name(image), f"{scheme}://{server}/v2/{path}", login)
 
@@ -110,8 +114,9 @@ def _tag(ask: _Asker, place: Repository, pull: int) -> Tag:
             manifest = _manifest(ask, place, first)[1]
     except UnavailableError:
         return Tag(place.image, pull)
-    sizes = [one["size"] for one in _parts(manifest, "layers") if isinstance(one.get("size"), int)]
-    return Tag(place.image, pull, digest, sum(sizes) if sizes else None, _created(ask, place, manifest))
+    sizes = [one.get("size") for one in _parts(manifest, "layers")]
+    known = [one for one in sizes if isinstance(one, int) and 0 <= one < LARGEST_LAYER]
+    return Tag(place.image, pull, digest, sum(known) if known else None, _created(ask, place, manifest))
 
 
 def _manifest(ask: _Asker, place: Repository, reference: str) -> tuple[web.Answer, dict[str, Any]]:
@@ -178,9 +183,9 @@ class _Asker:
         if kind.lower() != "bearer" or "realm" not in asked:
             raise UnavailableError(f"{web.host(self._place.url)} wants a login", hint="set [preview] registry_variable")
         realm = asked.pop("realm")
-        if urlsplit(realm).scheme != "https" and web.host(realm) != web.host(self._place.url):
+        if web.parts(realm).scheme != "https" and web.host(realm) != web.host(self._place.url):
             raise UnavailableError(f"{web.host(self._place.url)} sends us elsewhere for a token, without TLS")
-        query = {"scope": f"repository:{urlsplit(self._place.url).path.removeprefix('/v2/')}:pull", **asked}
+        query = {"scope": f"repository:{web.parts(self._place.url).path.removeprefix('/v2/')}:pull", **asked}
         headers = {"Authorization": self._basic} if self._place.login else {}
         joint = "&" if "?" in realm else "?"
         answer = web.get(f"{realm}{joint}{urlencode(query)}", until=self._until, headers=headers)

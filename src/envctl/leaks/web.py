@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from envctl.errors import UnavailableError
 
@@ -35,7 +35,7 @@ class Answer:
 
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnavailableError(f"{host(self.url)} sent no JSON") from error
 
     def refused(self, what: str) -> UnavailableError:
@@ -45,7 +45,10 @@ class Answer:
     def following(self) -> str:
         """The URL of the next page, if there is one; a page on another host is not ours to ask."""
         found = re.search(r'<([^<>]*)>\s*;[^,]*\brel="?next\b', self.headers.get("link", ""))
-        url = urljoin(self.url, found[1]) if found else ""
+        try:
+            url = urljoin(self.url, found[1]) if found else ""
+        except ValueError as error:
+            raise UnavailableError(f"{host(self.url)} sent no address for its next page") from error
         if url and origin(url) != origin(self.url):
             raise UnavailableError(f"{host(self.url)} sends us to another host for its next page")
         return url
@@ -57,7 +60,7 @@ def get(url: str, *, until: float, headers: Mapping[str, str] | None = None) -> 
     from urllib.error import HTTPError
     from urllib.request import Request
 
-    if urlsplit(url).scheme not in ("http", "https"):
+    if parts(url).scheme not in ("http", "https"):
         raise UnavailableError(f"{url.partition('?')[0]} is no address on the web")
     request = Request(url, headers={"User-Agent": "envctl", **(headers or {})})  # noqa: S310  (looked at above)
     try:
@@ -79,14 +82,22 @@ def get(url: str, *, until: float, headers: Mapping[str, str] | None = None) -> 
         raise UnavailableError(f"{host(url)} could not be reached", cause=str(reason)) from error
 
 
+def parts(url: str) -> SplitResult:
+    """A URL taken apart; what is none is an error that does not repeat it, for it may have a password."""
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UnavailableError("that is no address on the web", cause=str(error)) from None
+
+
 def host(url: str) -> str:
     """The server's name, without what may be secret in a URL."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    return parts(url).netloc.rpartition("@")[2]
 
 
 def origin(url: str) -> tuple[str, str]:
     """Who is asked, and how."""
-    return urlsplit(url).scheme, host(url)
+    return parts(url).scheme, host(url)
 
 
 @cache
