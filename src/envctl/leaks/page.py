@@ -65,7 +65,7 @@ def html(audit: Audit, audits: Sequence[Past]) -> str:
 
 
 def _tile(name: str, number: str, more: str, mark: str = "") -> str:
-    return f"<div class='tile'><b class='{mark}'>{number}</b>{name} <span class='soft'>{_text(more)}</span></div>"
+    return f"<div class='tile'><b class='{mark}'>{number}</b> {name} <span class='soft'>{_text(more)}</span></div>"
 
 
 def _unseen(audit: Audit) -> str:
@@ -135,7 +135,7 @@ def _overview(audit: Audit) -> str:
 def _trend(audits: Sequence[Past]) -> str:
     if len(audits) < 2:
         return "<p class='soft'>This is the first audit: the trend begins with the next.</p>"
-    legend = "<span class='key orphan'></span>orphan<span class='key unexplained'></span>unexplained"
+    legend = "<span class='key orphan'></span>orphan <span class='key unexplained'></span>unexplained"
     figures = (
         _figure(f"Leaks per audit <span class='soft'>{legend}</span>", plots.bars(audits)),
         _figure("Size of leaks", plots.line(audits)),
