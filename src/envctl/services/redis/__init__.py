@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from envctl import owners
-from envctl.digests import hexdigest
-from envctl.errors import EnvctlError, UnavailableError
+from envctl.errors import UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
 from envctl.services.base import Outcome, leased, not_ours, of_this_run, one_by_one, same_claimant, same_record
 from envctl.services.likeness import Like
 from envctl.services.redis import wire
 from envctl.settings import setting
-
-COMMON = ("+@all", "-@admin", "-@dangerous", "+info", "+keys", "+restore", "-move", "-swapdb")
-"""What an application may run: everything but what reaches beyond its own keys."""
-FINE = ("+sort_ro", "-script|flush", "-script|kill", "-function|flush", "-function|delete", "-function|restore")
-"""Rules that only newer servers can read."""
 
 if TYPE_CHECKING:
     from envctl.services.redis import registry
@@ -103,17 +96,17 @@ class Redis:
 
         What is in quarantine is given back by that.
         """
-        from envctl.services.redis import registry
+        from envctl.services.redis import logins, quarantine, registry
 
         with wire.connected(address) as client:
             entry, created = registry.allot(client, settings.isolation, claim)
             if entry is None:
-                raise _exhausted(address, claim.identity)
+                raise registry.exhausted(address, claim.identity)
             if entry.owner is None or not same_claimant(entry.owner, claim.owner):
                 raise not_ours(f"redis database {claim.identity}", entry.owner)
             if (owner := of_this_run(entry.owner, claim.owner)) != entry.owner:
                 registry.rewrite(client, entry, owner)
-            scoped, entry = _login(client, entry, claim.secret), _out_of_quarantine(client, entry)
+            scoped, entry = logins.give(client, entry, claim.secret), quarantine.taken_out(client, entry)
         user, password = (claim.identity, claim.secret) if scoped else (address.user, address.password)
         return Access((_resource(entry),), _values(address, entry, user, password), created)
 
@@ -141,17 +134,18 @@ class Redis:
 
     def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
         """The login goes first, so that nobody writes; then, in one step, the data and the record that names them."""
-        from envctl.services.redis import registry
+        from envctl.services.redis import logins, registry
 
         with wire.connected(address) as client:
             entry = _entry_of(client, resource)
             if entry is None:
                 return
-            _without_sessions(client, entry, end=sessions == "end")
-            with suppress(_response_error()):
-                client.execute_command("ACL", "DELUSER", entry.identity)
+            if sessions == "refuse":
+                logins.refuse_sessions(client, entry)
+            logins.end_sessions(client, entry)
+            logins.remove(client, entry.identity)
             if entry.kind == "prefix":
-                _unlink(client, entry.prefix)
+                registry.unlink(client, entry.prefix)
             registry.release(client, entry)
 
     def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
@@ -203,12 +197,6 @@ class Redis:
 SERVICE = Redis()
 
 
-def _response_error() -> type[Exception]:
-    import redis
-
-    return redis.ResponseError
-
-
 def _entry_of(client: Any, resource: Resource) -> registry.Entry | None:
     """The entry as it stands now, None where it is gone; refuses one that is not what the caller saw."""
     from envctl.services.redis import registry
@@ -233,53 +221,6 @@ def _of(project: str, entry: registry.Entry, like: Like | None) -> bool:
     return owners.mentions(entry.text, project) or (like is not None and like("login", entry.identity))
 
 
-def _out_of_quarantine(client: Any, entry: registry.Entry) -> registry.Entry:
-    """The entry as it is once its login is open: whoever locked it up meanwhile sees that, or is seen here."""
-    from envctl.services.redis import quarantine, registry
-
-    found = registry.find(client, entry.identity)
-    return quarantine.released(client, found) if found is not None else entry
-
-
-def _without_sessions(client: Any, entry: registry.Entry, *, end: bool) -> None:
-    """Refuse while somebody is connected, or end it."""
-    from envctl.services.redis import quarantine
-
-    if not end:
-        quarantine.refuse_sessions(client, entry)
-    with suppress(_response_error()):
-        for one in quarantine.sessions(client, entry):
-            client.client_kill_filter(_id=one["id"])
-
-
-def _login(client: Any, entry: registry.Entry, secret: str) -> bool:
-    """Make the login as narrow as this server can: bound to its number, else without what reaches others."""
-    password = "#" + hexdigest(secret.encode())
-    scope: tuple[str, ...] = ("~*", "&*", "+flushdb", "+sort")
-    if entry.kind == "prefix":
-        scope = (f"~{entry.prefix}*", f"&{entry.prefix}*")
-    common, own = ("reset", "on", password, *COMMON), f"db={entry.number}"
-    for rules in ((*common, *scope, *FINE, own), (*common, *scope, *FINE), (*common, *scope)):
-        with suppress(_response_error()):
-            client.execute_command("ACL", "SETUSER", entry.identity, *rules)
-            return True
-    return False
-
-
-def _unlink(client: Any, prefix: str) -> None:
-    """Remove the keys of one prefix; identities have no character that means something in a pattern."""
-    from envctl.services.redis import registry
-
-    batch: list[str] = []
-    for key in client.scan_iter(match=f"{registry.literal(prefix)}*", count=1000):
-        batch.append(key)
-        if len(batch) == 500:
-            client.unlink(*batch)
-            batch.clear()
-    if batch:
-        client.unlink(*batch)
-
-
 def _resource(entry: registry.Entry) -> Resource:
     return Resource("redis", entry.kind, entry.identity, entry.owner)
 
@@ -298,12 +239,3 @@ def _values(address: Address, entry: registry.Entry, user: str, password: str) -
         "password": password,
         "prefix": entry.prefix,
     }
-
-
-def _exhausted(address: Address, identity: str) -> EnvctlError:
-    return EnvctlError(
-        f"there is no free redis database for {identity}",
-        cause=f"every number of {address.host}:{address.port} is allotted or holds somebody else's data",
-        hint='raise `databases` in [services.redis], or set isolation = "prefix" there',
-        code="exhausted",
-    )

@@ -6,7 +6,6 @@ Lock out first and record then; give back in the other order: what is recorded a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Address, Resource
 from envctl.services import quarantine
 from envctl.services.base import not_ours, same_but_notes, same_record
-from envctl.services.redis import registry, wire
+from envctl.services.redis import logins, registry, wire
 from envctl.services.redis.registry import Entry
 
 
@@ -23,16 +22,16 @@ def put(address: Address, resource: Resource, notes: Mapping[str, str]) -> Resou
     with wire.connected(address) as client:
         entry = _seen(client, resource)
         if quarantine.inside(entry.owner):
-            _switch(client, entry.identity, "off")
+            logins.switch(client, entry.identity, "off")
             return replace(resource, owner=entry.owner)
-        refuse_sessions(client, entry)
-        _switch(client, entry.identity, "off")
+        logins.refuse_sessions(client, entry)
+        logins.switch(client, entry.identity, "off")
         try:
             return _recorded(client, entry, resource, notes)
         except EnvctlError:
             now = registry.find(client, entry.identity)
             if now is not None and not quarantine.inside(now.owner):  # else another has been quicker
-                _switch(client, entry.identity, "on")
+                logins.switch(client, entry.identity, "on")
             raise
 
 
@@ -40,8 +39,14 @@ def give_back(address: Address, resource: Resource) -> Resource:
     """Say in the record that it is the namespace's again, then switch its login on."""
     with wire.connected(address) as client:
         entry = released(client, _seen(client, resource))
-        _switch(client, entry.identity, "on")
+        logins.switch(client, entry.identity, "on")
         return replace(resource, owner=entry.owner)
+
+
+def taken_out(client: Any, entry: Entry) -> Entry:
+    """The entry as it is once its login is open: whoever locked it up meanwhile sees that, or is seen here."""
+    found = registry.find(client, entry.identity)
+    return released(client, found) if found is not None else entry
 
 
 def released(client: Any, entry: Entry) -> Entry:
@@ -52,29 +57,6 @@ def released(client: Any, entry: Entry) -> Entry:
     if not registry.rewrite(client, entry, owner):
         raise _changed(entry.identity)
     return registry.parse(entry.identity, registry.text(entry, owner))
-
-
-def refuse_sessions(client: Any, entry: Entry) -> None:
-    """Refuse while somebody is connected to the number, or as its login."""
-    if there := sessions(client, entry):
-        raise EnvctlError(
-            f"redis database {entry.identity} was left alone",
-            cause=f"it is in use: {len(there)} open connection(s), one from {there[0].get('addr', 'somewhere')}",
-            hint="end what uses it, then try again",
-            code="in_use",
-        )
-
-
-def sessions(client: Any, entry: Entry) -> list[Mapping[str, str]]:
-    """Who is connected. A server that shows no connections has none that count."""
-    with suppress(_response_error()):
-        return [one for one in client.client_list() if _inside(one, entry)]
-    return []
-
-
-def _inside(one: Mapping[str, str], entry: Entry) -> bool:
-    own_number = entry.kind == "number" and one.get("db") == str(entry.number)
-    return own_number or one.get("user") == entry.identity
 
 
 def _seen(client: Any, resource: Resource) -> Entry:
@@ -91,37 +73,17 @@ def _seen(client: Any, resource: Resource) -> Entry:
 
 
 def _recorded(client: Any, entry: Entry, resource: Resource, notes: Mapping[str, str]) -> Resource:
-    refuse_sessions(client, entry)  # A login that is off keeps the connections that it has.
+    logins.refuse_sessions(client, entry)  # A login that is off keeps the connections that it has.
     assert entry.owner is not None
     owner = quarantine.entered(entry.owner, entry.identity, notes)
     if not registry.rewrite(client, entry, owner):
         raise _changed(entry.identity)
-    if _is_on(client, entry.identity):  # Its namespace has come back between our two steps.
+    if logins.is_on(client, entry.identity):  # Its namespace has come back between our two steps.
         inside = registry.parse(entry.identity, registry.text(entry, owner))
         registry.rewrite(client, inside, entry.owner)
         raise _changed(entry.identity)
     return replace(resource, owner=owner)
 
 
-def _switch(client: Any, identity: str, way: str) -> None:
-    """Only a login that is there: this would make one that nobody can explain."""
-    with suppress(_response_error()):
-        if client.acl_getuser(identity) is not None:
-            client.execute_command("ACL", "SETUSER", identity, way)
-
-
-def _is_on(client: Any, identity: str) -> bool:
-    with suppress(_response_error()):
-        found = client.acl_getuser(identity)
-        return found is not None and "on" in found["flags"]
-    return False
-
-
 def _changed(identity: str) -> EnvctlError:
     return UnavailableError(f"the record of {identity} changed meanwhile", hint="try again")
-
-
-def _response_error() -> type[Exception]:
-    import redis
-
-    return redis.ResponseError

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from envctl import owners
+from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Owner
 from envctl.services.redis import wire
 
@@ -137,6 +138,18 @@ def logins(client: Any) -> list[str]:
         return []
 
 
+def unlink(client: Any, prefix: str) -> None:
+    """Remove the keys of one prefix; identities have no character that means something in a pattern."""
+    batch: list[str] = []
+    for key in client.scan_iter(match=f"{literal(prefix)}*", count=1000):
+        batch.append(key)
+        if len(batch) == 500:
+            client.unlink(*batch)
+            batch.clear()
+    if batch:
+        client.unlink(*batch)
+
+
 def literal(text: str) -> str:
     """The text as a pattern that matches nothing else."""
     return re.sub(r"([*?\[\]\\^-])", r"\\\1", text)
@@ -157,3 +170,13 @@ def _bound(client: Any, *, but: str) -> set[int]:
 def _home(client: Any) -> int:
     """The database of the administrator's connection, where the registry is kept and which is never allotted."""
     return int(client.get_connection_kwargs().get("db", 0))
+
+
+def exhausted(address: Address, identity: str) -> EnvctlError:
+    """The error for a claim that found no number."""
+    return EnvctlError(
+        f"there is no free redis database for {identity}",
+        cause=f"every number of {address.host}:{address.port} is allotted or holds somebody else's data",
+        hint='raise `databases` in [services.redis], or set isolation = "prefix" there',
+        code="exhausted",
+    )
