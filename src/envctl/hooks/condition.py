@@ -81,6 +81,10 @@ def _without(where: Place, folder: Path, content: bytes) -> Status:
         if file != where.file and _has_block(file):
             why = f"the hook is in {file}, but {where.setting or 'git'} looks in {where.folder}"
             return _of(where, "broken", why, "envctl hooks install")
+    if record.read(folder) is not None and not record.script(folder).exists():
+        return _of(
+            where, "broken", "somebody has written the file anew since, without our lines", "envctl hooks install"
+        )
     return _of(where, "absent", "", "envctl hooks install")
 
 
