@@ -45,16 +45,17 @@ class Engine(Protocol):
         """The server's log lines, oldest first."""
         ...
 
-    def leftovers(self, project: str) -> tuple[Resource, ...]:
+    def leftovers(self, project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
         """All that this engine has on this machine for a project, in use or not, with who it belongs to.
 
-        The owner's namespace is `*` where all share it; its notes say `state` (running, stopped, gone) and `home`. What
-        looks like ours and bears no mark of ours has no owner.
+        The owner's namespace is `*` where all share it. Its notes have the `home`, the state folder of the server set,
+        and a `state`: running; stopped; or gone, where that folder is. What is of another state folder, or bears no
+        mark of ours, has no owner.
         """
         ...
 
     def discard(self, resource: Resource) -> None:
-        """Remove one of its leftovers for good. Refuses what lacks our mark, has changed or is in use; twice is once."""
+        """Remove one of these for good. Refuses what lacks our mark, has changed, or is in use; twice is once."""
         ...
 
     def differences(self, servers: ServerSet, running: Running) -> tuple[str, ...]:

@@ -85,11 +85,11 @@ class Compose:
             )
         yield from shell.lines(containers.logs(runtime, one.id, follow=follow))
 
-    def leftovers(self, project: str) -> tuple[Resource, ...]:
+    def leftovers(self, project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
         """Everything of the project, marked as its own."""
         from envctl.engines.compose import leftovers
 
-        return leftovers.of(project)
+        return leftovers.of(project, sizes=sizes)
 
     def discard(self, resource: Resource) -> None:
         """Remove one of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envctl.model import Resource
 
 
-def of(project: str) -> tuple[Resource, ...]:
+def of(project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
     """Everything of the project."""
     return ()
 

@@ -48,19 +48,19 @@ def publish(new: Path, path: Path) -> None:
 
 def forget_scratch(home: Path) -> None:
     """Delete the throw-away data of a set that does not run; nothing but what is marked as that set's."""
-    for path in _scratches(home):
-        if _is_ours(path) and _is_ours(path.parent) and _text(path / "home") == str(home):
+    for path in scratches(home):
+        if is_ours(path) and is_ours(path.parent) and text(path / "home") == str(home):
             shutil.rmtree(path)
             _forget_parent(path)
 
 
 def forget_old_scratch(home: Path) -> None:
     """Delete throw-away data from before the last boot: they were written without care for a crash."""
-    if any(path.exists() and _text(path / "boot") != _boot() for path in _scratches(home)):
+    if any(path.exists() and text(path / "boot") != _boot() for path in scratches(home)):
         forget_scratch(home)
 
 
-def _scratches(home: Path) -> tuple[Path, ...]:
+def scratches(home: Path) -> tuple[Path, ...]:
     """Every place where throw-away data of this set may be."""
     return (_in_memory(home), unprivileged.PUBLIC / unprivileged.digest(home) / "scratch", home / "scratch")
 
@@ -68,7 +68,7 @@ def _scratches(home: Path) -> tuple[Path, ...]:
 def _scratch(home: Path, way: Way) -> Path:
     """The set's throw-away folder, in memory where there is room; it is marked before anything is put into it."""
     path = _in_memory(home)
-    if not (_is_ours(path) or _room()) or not _made_in_memory(path):
+    if not (is_ours(path) or _room()) or not _made_in_memory(path):
         path = (unprivileged.public(home) if way.shared else home) / "scratch"
         state.folder(path)
     try:
@@ -82,8 +82,13 @@ def _scratch(home: Path, way: Way) -> Path:
     return path
 
 
+def memory() -> Path:
+    """The folder in memory in which every throw-away set of this user has its own."""
+    return MEMORY / f"envctl-{os.geteuid()}"
+
+
 def _in_memory(home: Path) -> Path:
-    return MEMORY / f"envctl-{os.geteuid()}" / unprivileged.digest(home)
+    return memory() / unprivileged.digest(home)
 
 
 def _made_in_memory(path: Path) -> bool:
@@ -93,13 +98,13 @@ def _made_in_memory(path: Path) -> bool:
             for one in (path.parent, path):
                 with suppress(FileExistsError):
                     one.mkdir(mode=0o700)
-                if not _is_ours(one):
+                if not is_ours(one):
                     return False
             return True
     return False
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Whether it is a real folder of this user that nobody else may write to."""
     try:
         found = path.lstat()
@@ -131,7 +136,8 @@ def _boot() -> str:
     return str(int(psutil.boot_time()))
 
 
-def _text(path: Path) -> str:
+def text(path: Path) -> str:
+    """What a file says; nothing where it cannot be read."""
     try:
         return path.read_text()
     except OSError:
