@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -17,12 +18,15 @@ import pytest
 from checkouts import Envctl, git, worktree
 from till import CONFIG, till
 
+NAME = f"leaks{secrets.token_hex(3)}"
+"""A project that no other test has: the audit sees what of it lies in the machine's memory, whoever left it there."""
+OWN = CONFIG.replace('"till"', f'"{NAME}"')
 TOKEN = "gh-s3cret"
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    return till(tmp_path / "till")
+    return till(tmp_path / "till", config=OWN)
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def test_a_checkout_at_work_has_no_leaks(envctl: Envctl, shop: Path) -> None:
     envctl("dev", "up", cwd=shop)
     found = envctl("leaks", "--json", cwd=shop)
     assert found.document["status"] == "ok"
-    assert "till" in rows(found.data, "live")
+    assert NAME in rows(found.data, "live")
     assert rows(found.data, "orphan") == rows(found.data, "unexplained") == []
     assert found.data["unseen"] == []
 
@@ -72,15 +76,15 @@ def test_stopped_servers_are_named_and_can_be_looked_into(envctl: Envctl, shop: 
     blind = envctl("leaks", "--json", cwd=shop, code=4)
     assert blind.document["status"] == "partial"
     assert [one["place"] for one in blind.data["unseen"]] == ["dev-embedded postgres"]
-    assert "till" in rows(envctl("leaks", "--json", "--start", cwd=shop).data, "idle")
+    assert NAME in rows(envctl("leaks", "--json", "--start", cwd=shop).data, "idle")
 
 
 def test_a_target_that_cannot_be_reached_is_named_and_the_rest_done(envctl: Envctl, shop: Path) -> None:
-    (shop / "envctl.toml").write_text(f'{CONFIG}\n[targets.staging]\ncontext = "there-is-no-such-context"\n')
+    (shop / "envctl.toml").write_text(f'{OWN}\n[targets.staging]\ncontext = "there-is-no-such-context"\n')
     envctl("dev", "up", cwd=shop)
     found = envctl("leaks", "--json", cwd=shop, code=4)
     assert [one["place"] for one in found.data["unseen"]] == ["docker context there-is-no-such-context"]
-    assert "till" in rows(found.data, "live")
+    assert NAME in rows(found.data, "live")
     only = envctl("leaks", "--json", "--target", "local", cwd=shop)
     assert only.data["limited"] == "local"
     assert "did you mean 'staging'" in envctl("leaks", "--target", "stagin", cwd=shop, code=2).err
@@ -91,7 +95,7 @@ def test_a_page_is_written_with_the_trend_of_whole_audits(envctl: Envctl, shop: 
         envctl("leaks", *words, cwd=shop)
     text = (shop / "leaks.html").read_text()
     assert text.count("<circle") == 3
-    remembered = state / "projects" / "till" / "audits.json"
+    remembered = state / "projects" / NAME / "audits.json"
     assert len(json.loads(remembered.read_text())["audits"]) == 3
     assert stat.S_IMODE(remembered.stat().st_mode) == 0o600
 
@@ -101,7 +105,7 @@ def test_a_scheduled_audit_starts_what_is_stopped_and_tells_whom_it_should(
 ) -> None:
     told = shop.parent / "told"
     program = f"{sys.executable} -c 'import sys; open(sys.argv[1], \"w\").write(sys.stdin.read())' {told}"
-    (shop / "envctl.toml").write_text(f"{CONFIG}\n[leaks]\nnotify = '''{program}'''\n")
+    (shop / "envctl.toml").write_text(f"{OWN}\n[leaks]\nnotify = '''{program}'''\n")
     envctl("dev", "down", cwd=shop)
     found = envctl("leaks", "--scheduled", cwd=shop, code=3)
     assert orphaned in found.out
@@ -112,7 +116,7 @@ def test_a_scheduled_audit_starts_what_is_stopped_and_tells_whom_it_should(
 def test_a_notify_command_that_fails_is_told_and_changes_nothing_else(
     envctl: Envctl, shop: Path, orphaned: str
 ) -> None:
-    (shop / "envctl.toml").write_text(f'{CONFIG}\n[leaks]\nnotify = "there-is-no-such-program"\n')
+    (shop / "envctl.toml").write_text(f'{OWN}\n[leaks]\nnotify = "there-is-no-such-program"\n')
     found = envctl("leaks", "--scheduled", cwd=shop, code=3)
     assert "the notify command failed" in found.err
     assert orphaned in found.out
@@ -127,7 +131,7 @@ def test_previews_in_the_registry_are_compared_with_the_open_pull_requests(envct
     with far(answer) as url:
         host = url.partition("//")[2]
         preview = f'[preview]\nimages = ["{host}/acme/till"]\npulls = "{url}/repos/acme/till/pulls"\n'
-        (shop / "envctl.toml").write_text(f"{CONFIG}\n{preview}")
+        (shop / "envctl.toml").write_text(f"{OWN}\n{preview}")
         found = envctl("leaks", "--json", cwd=shop, code=3, GITHUB_TOKEN=TOKEN)
         assert rows(found.data, "orphan") == [f"{host}/acme/till:pr-7"]
         assert f"{host}/acme/till:pr-12" in rows(found.data, "live")
@@ -139,7 +143,7 @@ def test_previews_in_the_registry_are_compared_with_the_open_pull_requests(envct
 def test_without_a_list_of_pull_requests_no_preview_is_called_a_leak(envctl: Envctl, shop: Path) -> None:
     with far(lambda path: (200, {"tags": ["pr-7"]}) if "tags" in path else (404, {})) as url:
         image = f"{url.partition('//')[2]}/acme/till"
-        (shop / "envctl.toml").write_text(f'{CONFIG}\n[preview]\nimages = ["{image}"]\n')
+        (shop / "envctl.toml").write_text(f'{OWN}\n[preview]\nimages = ["{image}"]\n')
         found = envctl("leaks", "--json", cwd=shop, code=4)
     assert rows(found.data, "idle") == [f"{image}:pr-7"]
     assert found.data["unseen"] == [
