@@ -19,7 +19,7 @@ from envctl.testing import desk, tree
 
 SOURCE = Path(__file__).parents[2] / "src"
 NAME = "envctl_pytest_plugin"
-FOREIGN = ("ENVCTL_", "PYTEST_", "PYTHON", "COV_")
+FOREIGN = ("ENVCTL_", "PYTEST_", "PYTHON", "COV_", "OTEL_")
 """Variables of the test run itself that must not reach what is tested."""
 
 

@@ -14,7 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -70,7 +70,8 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marked]:
         patch.setenv(MARK, mark.value)
         yield mark
     for one in mark.alive():
-        one.kill()
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 class Screen:
