@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from checkouts import Envctl, opened, repository
+from world_servers import Ground, serving
 
 
 @pytest.fixture
@@ -23,3 +24,10 @@ def envctl(state: Path) -> Iterator[Envctl]:
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     return repository(tmp_path / "shop")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """One PostgreSQL and one S3 for all worlds."""
+    with serving(tmp_path_factory.mktemp("worlds")) as ready:
+        yield ready

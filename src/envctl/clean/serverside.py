@@ -91,7 +91,10 @@ def _put_aside(project: Project, sight: Sight, pairs: Iterable[tuple[Action, Res
         try:
             services.get(sight.service).quarantine(sight.address, resource, notes=aside.notes(project, action.why))
         except EnvctlError as error:
-            yield _refused(action, error)
+            if error.code == "half_made":  # There is nothing in it that anybody could want back.
+                yield from _dropped(sight, [(action, resource)])
+            else:
+                yield Outcome(action, "gone") if error.code == "gone" else _refused(action, error)
         else:
             yield Outcome(action, "done")
 

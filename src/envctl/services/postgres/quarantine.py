@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection
     from envctl.services.postgres.records import Database, Role
 
+HALF = "half_made"
+"""The code of the error for what has nothing in it yet, or not any more: it can go at once."""
 CLOSED, COMMENT = "closed", "comment"
 """Notes: nobody could enter it before either; the comment that it had instead of a record."""
 
@@ -80,15 +82,15 @@ def _put(connection: Connection, resource: Resource, login: str, notes: Mapping[
 
 def _worth_it(found: Database, owner: Owner, login: str) -> None:
     """Only what is whole and a namespace's own: what can be made again is dropped."""
-    why = ""
+    why, code = "", "no_quarantine"
     if private.kind(found.name, owner.project) or found.sealed:
         why = "it is envctl's own: what lacks it makes it again"
     elif found.limit in (UNFINISHED, INVALID):
-        why = "it is half made or half dropped"
+        why, code = "it is half made or half dropped", HALF
     elif found.login != login:
         why = "it has just changed hands"
     if why:
-        raise EnvctlError(f"the database {found.name!r} was not put into quarantine", cause=why, code="no_quarantine")
+        raise EnvctlError(f"the database {found.name!r} was not put into quarantine", cause=why, code=code)
 
 
 def _only(connection: Connection, role: Role, database: Database) -> bool:

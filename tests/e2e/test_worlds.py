@@ -1,0 +1,32 @@
+"""Random worlds, cleaned on real servers: nothing live, foreign or unknown is touched, and every true orphan goes."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from world_check import check
+from world_servers import Ground
+from worlds import World, worlds
+
+pytestmark = pytest.mark.embedded
+NIGHTLY = bool(os.environ.get("ENVCTL_NIGHTLY"))
+ROUNDS, WORLDS = (20, 100) if NIGHTLY else (4, 25)
+"""In rounds, so that they can be shared out."""
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_in_whatever_world_only_what_is_provably_nobodys_goes(shared: Ground, number: int) -> None:
+    def holds(world: World) -> None:
+        check(world, shared)
+
+    chosen = settings(
+        max_examples=WORLDS,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    seed(random.randrange(1 << 32) if NIGHTLY else number)(chosen(given(worlds())(holds)))()
