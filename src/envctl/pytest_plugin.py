@@ -30,6 +30,8 @@ REFUSED = "envctl: "
 """What the text of every refusal begins with, which tells those of a worker from its other errors."""
 SECRETS = {"password", "url", "access_key", "secret_key", "variables", "values"}
 WRONG_TREE, INTERRUPTED = 2, 130
+UNREAD = 50
+"""How many answers may wait for us: some hundreds fill the socket, and the desk would wait for us as we for it."""
 
 
 class Known:
@@ -337,13 +339,18 @@ class Desk:
         """The same where no answer matters; nobody waits for it."""
         with suppress(OSError):
             self._say(question)
+            if self._owed >= UNREAD:
+                self._read_on()
 
     def close(self) -> None:
         """Once all is read: who hangs up earlier is not heard to the end."""
         with suppress(OSError):
-            while self._owed and self._stream.readline():
-                self._owed -= 1
+            self._read_on()
         self._hang_up()
+
+    def _read_on(self) -> None:
+        while self._owed and self._stream.readline():
+            self._owed -= 1
 
     def _say(self, question: Mapping[str, Any]) -> None:
         self._stream = self._stream or _connected(self._path)

@@ -65,3 +65,16 @@ def test_tests_go_on_where_nobody_listens_any_more(desk: Desk, project: Project)
     done = desk.pytest(code=1)
     assert "1 failed, 1 passed, 1 error" in done.out
     assert "envctl: the run is gone" in done.out
+
+
+def test_of_more_failures_than_a_socket_holds_answers(desk: Desk, project: Project) -> None:
+    project.write(
+        test_many="""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(700))
+        def test_bad(number): assert False
+    """
+    )
+    desk.pytest("-n", "0", "-q", "--tb=no", code=1)
+    assert len(desk.asked("failed")) == 700
