@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -329,11 +330,12 @@ def _beside(stage: Ground, *words: str) -> subprocess.Popen[bytes]:
 @contextmanager
 def _sleeping(stage: Ground, name: str) -> Iterator[subprocess.Popen[bytes]]:
     """A run at work: its command has begun, and ends with the test."""
-    ready = stage.root / f"{name}.ready"
-    os.mkfifo(ready)
-    command = ("run", "--", "sh", "-c", f"echo ready > {ready}; exec sleep 600")
-    with stage.envctl.running(*command, cwd=stage.clone, log=stage.root / f"{name}.log") as process:
-        ready.read_text()
+    ready, log = stage.root / f"{name}.ready", stage.root / f"{name}.log"
+    command = ("run", "--", "sh", "-c", f"touch {ready}; exec sleep 600")
+    with stage.envctl.running(*command, cwd=stage.clone, log=log) as process:
+        while not ready.exists():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.02)
         yield process
 
 

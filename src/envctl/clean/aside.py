@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from envctl.recovery.visit import visited
 LOGINS = ("role",)
 LONGEST = 160
 """How much of a reason goes into a record, which has room for little."""
+TAKEN = "taken"
+"""The code of an error that says: what was to be restored has its name no more."""
 Pair = tuple[Sight, Resource]
 
 
@@ -42,7 +45,8 @@ def mark(project: Project, resource: Resource) -> None:
         file = workspaces.aside(project.config.project, resource.owner.namespace)
         try:
             state.folder(file.parent)
-            file.touch(mode=0o600)
+            if not os.path.lexists(file):  # A link would lead out of here.
+                file.touch(mode=0o600)
         except OSError as error:
             raise state.unwritable(file, error) from error
 
@@ -96,7 +100,9 @@ def _in_place(project: Project, sight: Sight, resource: Resource) -> Resource:
     service = services.get(sight.service)
     try:
         return service.restore(sight.address, resource)
-    except EnvctlError:
+    except EnvctlError as error:
+        if error.code != TAKEN:
+            raise
         known = service.list(sight.address, project.config.project)
         there = next((one for one in known if one.name == was(resource) and one.kind == resource.kind), None)
         if there is None or quarantined(there) or not _same_namespace(there, resource):
