@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def test_it_meets_nothing_of_dev_and_says_whose_it_is() -> None:
     assert made["ports"] == ["127.0.0.1::5432"]
     assert made["labels"] == {
         "envctl.home": "/state/test-compose",
+        "envctl.host": socket.gethostname(),
         "envctl.project": "shop",
         "envctl.service": "postgres",
     }
@@ -95,7 +97,8 @@ def test_what_it_depends_on_comes_with_it_and_is_built_once() -> None:
     assert set(made["services"]) == {"db", "init"}
     assert made["services"]["init"]["image"] == "shop-init"
     assert made["services"]["init"]["tmpfs"] == ["/kept"]
-    assert made["networks"] == {"default": {"labels": {"envctl.home": "/state/test-compose", "envctl.project": "shop"}}}
+    labels = {"envctl.home": "/state/test-compose", "envctl.host": socket.gethostname(), "envctl.project": "shop"}
+    assert made["networks"] == {"default": {"labels": labels}}
 
 
 def test_a_port_that_the_projects_file_does_not_publish_is_an_error_with_the_line_to_write() -> None:

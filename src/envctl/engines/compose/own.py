@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from envctl.model import Container, Need, ServerSet
 
 HOME = "envctl.home"
 """The label that says which server set a container or network belongs to: by it alone they are removed."""
+HOST = "envctl.host"
+"""The label that says on which machine that folder is."""
 DROPPED = (
     *("container_name", "networks", "network_mode", "links", "external_links"),  # would meet those of `dev`
     *("ports", "volumes", "volumes_from", "labels", "restart", "profiles"),
@@ -50,7 +53,7 @@ def derived(document: Mapping[str, Any], servers: ServerSet, chosen: Mapping[str
     services = document["services"]
     wanted = compose_file.closure(tuple(chosen.values()), compose_file.declared_in(document))
     names = [name for name in wanted if name in services]
-    labels = {HOME: str(servers.home), "envctl.project": servers.project}
+    labels = {HOME: str(servers.home), HOST: socket.gethostname(), "envctl.project": servers.project}
     made = {name: _twin(name, services[name], project) | {"labels": labels} for name in names}
     for service, name in chosen.items():
         _adapt(made[name], services[name], servers.needs[service], service)
