@@ -33,7 +33,7 @@ def take(project: Project, *, command: str, sizes: bool = True, wait: float, tal
     facts = evidence.gather(project)
     findings = [finding for sight in sights for finding in _seen(sight, facts)]
     findings += books.findings(project, findings, unseen, facts)
-    kept = list(leftovers.findings(project))
+    kept = list(leftovers.findings(project, sizes=sizes))
     findings += [one for one in kept if isinstance(one, Finding)]
     blind = (*unseen, *(one for one in kept if isinstance(one, Unseen)))
     return Inventory(tuple(sorted(findings, key=_order)), blind)

@@ -16,11 +16,11 @@ PLACE = "engine "
 """Before the engine's name, in the place where such a thing was seen."""
 
 
-def findings(project: Project) -> Iterator[Finding | Unseen]:
+def findings(project: Project, *, sizes: bool = True) -> Iterator[Finding | Unseen]:
     """Those of every engine that this project uses, or has used, here."""
     for name in _engines(project):
         try:
-            for one in engines.get(name).leftovers(project.config.project):
+            for one in engines.get(name).leftovers(project.config.project, sizes=sizes):
                 yield _finding(one, f"{PLACE}{name}")
         except EnvctlError as error:
             yield Unseen(f"{PLACE}{name}", told(error))
@@ -33,7 +33,11 @@ def _engines(project: Project) -> list[str]:
 
 
 def _finding(one: Resource, place: str) -> Finding:
-    judged = _judged(one.owner) if one.owner else ("unexplained", "it bears no mark of ours", "")
+    judged = (
+        _judged(one.owner)
+        if one.owner
+        else ("unexplained", "it bears no mark of ours, or is of another state folder", "")
+    )
     return Finding(one, place, one.owner.environment if one.owner else None, *judged)
 
 
