@@ -137,7 +137,7 @@ class Ground:
             return
         self.call("dev", "down", "--all", "--yes")
         homes = [path.parent for path in self.envctl.state.glob("projects/*/*/servers.json")]
-        assert not [one for home in homes for one in folders._scratches(home) if one.exists()]
+        assert not [one for home in homes for one in folders.scratches(home) if one.exists()]
         while self.envctl.processes():
             time.sleep(0.01)  # The watcher has been woken, and finds nothing to watch.
         shutil.rmtree(self.envctl.state)

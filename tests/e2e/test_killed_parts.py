@@ -19,7 +19,7 @@ from leavings import leavings, litter, settled
 from test_kill_matrix import FAST, PLAIN
 from till import till
 
-from envctl.engines.embedded.folders import _scratches as scratches
+from envctl.engines.embedded.folders import scratches
 
 pytestmark = pytest.mark.embedded
 
