@@ -289,3 +289,8 @@ def test_files():
 
 def test_a_run_without_it_tells_of_no_audit(envctl: Envctl, tmp_path: Path) -> None:
     assert "audit" not in envctl("test", "--json", cwd=till(tmp_path / "till")).data
+
+
+def test_the_example_is_found_clean(envctl: Envctl, shop: Path, ground: dict[str, str]) -> None:
+    audit = envctl("test", "--audit", "--json", "--", "-n2", "-q", cwd=shop, code=0, **ground).data["audit"]
+    assert (audit["escapes"], audit["untold"], audit["unseen"]) == ([], [], [])
