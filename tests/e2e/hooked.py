@@ -106,10 +106,16 @@ class Ground:
             for name in (record.WAITING, record.LOCK):
                 with suppress(psutil.NoSuchProcess, OSError, ValueError):
                     process = psutil.Process(int((folder / name).read_text()))
-                    # By its words: the number may be another's by now. A shell about to become it has the hook's.
-                    if any(word in (str(folder), NAME) or word.endswith(f"/{NAME}") for word in process.cmdline()):
+                    if self._ours(process, folder):
                         return process
         return None
+
+    def _ours(self, process: psutil.Process, folder: Path) -> bool:
+        """By its words, for its number may be another's by now. While it becomes another program it has none."""
+        words = process.cmdline()
+        if not words:
+            return process.status() != psutil.STATUS_ZOMBIE
+        return any(word in (str(folder), NAME) or word.endswith(f"/{NAME}") for word in words)
 
     def end(self) -> None:
         """End what waits in the background, by its own id; the next change starts another."""

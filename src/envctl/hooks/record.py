@@ -71,7 +71,8 @@ def write(folder: Path, record: Record) -> None:
     """The record, and the marks: made here, private whatever git's umask is, and never again by those who use them."""
     state.write(folder / RECORD, asdict(record))
     for name in (LOCK, SEEN, WAITING):
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        again = os.O_TRUNC if name == WAITING else 0  # One that is taken for alive and is not ends here at the latest.
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | again, 0o600)
         os.close(descriptor)
 
 
