@@ -92,8 +92,8 @@ def test_quarantine_then_restore_is_the_identity(ground: Ground, hand: Hand) -> 
 
 def test_what_is_in_quarantine_cannot_be_entered_and_its_neighbours_can(ground: Ground, hand: Hand) -> None:
     access, neighbour = made(ground, "a"), made(ground, "b")
-    for one in (access, neighbour):
-        hand.put(one.values, "k", "precious")
+    for each in (access, neighbour):
+        hand.put(each.values, "k", "precious")
     for one in listed(ground):
         if one.owner and one.owner.namespace == "a":
             ground.service.quarantine(ground.address, one, notes=NOTES)

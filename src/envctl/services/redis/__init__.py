@@ -138,6 +138,8 @@ class Redis:
 
         with wire.connected(address) as client:
             entry = _entry_of(client, resource)
+            if resource.kind == "login":
+                raise not_ours(f"redis login {resource.name}", None)
             if entry is None:
                 return
             if sessions == "refuse":
