@@ -76,6 +76,7 @@ def _packages() -> list[tuple[str, bool]]:
     engine = shutil.which("dockerd") is not None and shutil.which("docker") is not None
     return [
         ("docker.io", engine),
+        ("docker-registry", shutil.which("docker-registry") is not None),
         ("iptables", shutil.which("iptables") is not None),
         ("ca-certificates", Path("/etc/ssl/certs/ca-certificates.crt").exists()),
         ("python3-venv", _has_pip() or Path("/usr/share/doc/python3-venv").exists()),
