@@ -504,3 +504,23 @@ def test_a_session_of_the_login_elsewhere_keeps_it_from_quarantine(ground: Groun
             with pytest.raises(EnvctlError, match="in use"):
                 _put(ground, one)
     assert all(not inside(one.owner) for one in listed(ground))
+
+
+@POSTGRES
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("powers", ["CREATEDB CREATEROLE", "CREATEDB"])
+def test_an_administrator_who_is_no_superuser_can_do_it_too(ground: Ground, hand: Hand, powers: str) -> None:
+    name = f"{ground.project}lesser"
+    say(ground, f"CREATE ROLE {{}} LOGIN {powers} PASSWORD 'secret'", name)
+    lesser = replace(ground, address=replace(ground.address, user=name, password="secret"))
+    access = made(lesser, notes=BEFORE)
+    hand.put(access.values, "k", "precious")
+    before = listed(lesser)
+    put = quarantined(lesser)
+    assert not enters(hand, access.values)
+    assert plain(restored(lesser, put)) == plain(before)
+    assert hand.get(access.values, "k") == "precious"
+    outcomes = list(lesser.service.drop_all(lesser.address, quarantined(lesser)))
+    assert [error for _, error in outcomes] == [None] * len(outcomes)
+    say(ground, "DROP OWNED BY {}", name)
+    say(ground, "DROP ROLE {}", name)
