@@ -257,6 +257,14 @@ def test_all_asks_first_and_leaves_what_is_in_use(alone: Ground) -> None:
     assert "till" in alone.databases()
 
 
+def test_all_of_servers_that_are_down_is_everything_in_them(alone: Ground) -> None:
+    alone.up(alone.clone)
+    assert "dev data of every checkout" in alone.clean("--all", code=2).err
+    assert "dropped     data " in alone.clean("--all", "--yes").out
+    alone.envctl("dev", "up", cwd=alone.clone)
+    assert "till" in alone.databases()
+
+
 def test_a_checkout_that_comes_back_is_told_what_it_had(stage: Ground) -> None:
     place = stage.worktree("feature/back")
     database = stage.database(place)

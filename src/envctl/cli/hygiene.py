@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from envctl.clean.aside import Restored
     from envctl.model import Finding, Resource
 
+WHOLE = ("data", "volume")
 DONE = {"drop": "dropped", "quarantine": "quarantined", "expire": "dropped"}
 
 
@@ -66,7 +67,7 @@ def clean(
     if everything and plan.todo:
         what = f" of {branch}" if branch else ""
         question = f"Delete {_counted(plan)}{what} in {project.config.project} on this machine, for good?"
-        edge.confirm(question, yes=yes)
+        edge.confirm(question + _whole_servers(plan), yes=yes)
     outcomes = hygiene.apply(project, plan, wait=edge.flags.wait, talk=edge.output.say)
     return _told(edge, plan, outcomes)
 
@@ -154,9 +155,17 @@ def _summary(counts: Counter[str]) -> str:
     return told or "nothing is there"
 
 
+def _whole_servers(plan: Plan) -> str:
+    """Where servers are down, all that is in them goes at once, unseen."""
+    data = any(one.finding.resource.kind in WHOLE and one.finding.environment == "dev" for one in plan.todo)
+    return " Among it are the dev data of every checkout, as the servers are down." if data else ""
+
+
 def _counted(plan: Plan) -> str:
     kinds = Counter(one.finding.resource.kind for one in plan.todo)
-    return ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(kinds.items()))
+    words = {"data": "data folder"}
+    told = ((count, words.get(kind, kind)) for kind, count in sorted(kinds.items()))
+    return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in told)
 
 
 def _named(finding: Finding) -> str:
