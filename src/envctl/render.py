@@ -122,15 +122,17 @@ def prefixed(voice: output.Output, names: Sequence[str] = ()) -> Callable[[str, 
     shades = itertools.cycle(SHADES)
     seen: dict[str, str] = {}
     width = max((len(name) for name in names), default=0)
+    # With --json stdout is the one document's.
+    tell, stream = (voice.insist, sys.stderr) if voice.json else (voice.line, sys.stdout)
 
     def write(name: str, line: str) -> None:
         nonlocal width
         if name not in seen:
             seen[name] = next(shades)
             width = max(width, len(name))
-        label = output.styled(f"{name:<{width}} |", f"\x1b[{seen[name]}m", sys.stdout)
+        label = output.styled(f"{name:<{width}} |", f"\x1b[{seen[name]}m", stream)
         # A colour that a line leaves on would run into the next process's.
-        voice.line(f"{label} {line}{output.PLAIN if chr(27) in line else ''}")
+        tell(f"{label} {line}{output.PLAIN if chr(27) in line else ''}")
 
     return write
 

@@ -287,6 +287,53 @@ def test_files():
     assert [one["name"] for one in done.data["audit"]["escapes"]] == [str(uploads / "escaped")]
 
 
+API = """
+import http.server, os, sys, threading
+
+import psycopg
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+connection = psycopg.connect(os.environ["DATABASE_URL"])
+connection.execute("SELECT 1")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_a_process_beside_the_suite_and_its_sessions_are_no_escape(
+    envctl: Envctl, tmp_path: Path, ground: dict[str, str]
+) -> None:
+    config = """
+project = "till"
+engine = "embedded"
+
+[services.postgres]
+migrate = { sql = ["db/*.sql"] }
+
+[dev.processes.api]
+command = "python api.py {port}"
+health = "/"
+
+[test.suites.load]
+command = "python -m pytest -q"
+processes = ["api"]
+workers = "serial"
+"""
+    place = till(tmp_path / "till", config=config, tests=TESTS, **{"api.py": API})
+    done = envctl("test", "load", "--audit", "--json", cwd=place, code=0, **ground)
+    assert done.out.startswith("{"), (done.out, done.err)
+    audit = done.data["audit"]
+    assert (audit["escapes"], audit["untold"]) == ([], [])
+
+
 def test_a_run_without_it_tells_of_no_audit(envctl: Envctl, tmp_path: Path) -> None:
     assert "audit" not in envctl("test", "--json", cwd=till(tmp_path / "till")).data
 

@@ -130,6 +130,13 @@ def test_a_session_of_the_run_that_outlives_the_command_is_told() -> None:
     assert (found.kind, found.worker, found.test) == ("session", "gw0", "a")
 
 
+def test_a_session_of_a_process_beside_the_command_is_not() -> None:
+    own = replace(session(), keeper=owner(LEASE))
+    assert compared(on(), on(own), beside=True) == Report()
+    assert compared(on(), on(own)).escapes
+    assert compared(on(), on(session()), beside=True).escapes, "the command's workers have logins of their own"
+
+
 def test_a_session_of_somebody_else_is_not() -> None:
     assert compared(on(), on(replace(session(), keeper=owner()))) == Report()
 

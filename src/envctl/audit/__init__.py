@@ -30,12 +30,13 @@ Whose = Callable[[str], str]
 class Audit:
     """The audit of one run. Its handlers are called from the desk's threads."""
 
-    def __init__(self, project: Project, run: Run, home: Path, running: Running, whose: Whose) -> None:
+    def __init__(self, project: Project, run: Run, home: Path, running: Running, whose: Whose, *, beside: bool) -> None:
         test = project.config.test
         self.project = project
         self.run = run
         self.home = home
         self.whose = whose
+        self.beside = beside
         self.places = grounds.places(project, home, running)
         self.folders = host.watched(project.root, test.audit_paths)
         self.private = host.expanded(project.root, test.audit_paths)
@@ -104,13 +105,16 @@ class Audit:
             for place in self.places
             if place.home == self.home
             for one in self._sessions(place)
-            if of_run(one, self.run.id) and one.keeper and one.keeper.worker == self.whose(worker)
+            if self._commands(one) and one.keeper and one.keeper.worker == self.whose(worker)
             if _forgotten(one, self.run.id)
         ]
         with self._lock:
             self._own.update(question["own"])
             self._lingering += found
         return {}
+
+    def _commands(self, session: Seen) -> bool:
+        return of_run(session, self.run.id, beside=self.beside)
 
     def _sessions(self, place: grounds.Place) -> list[Seen]:
         seen = grounds.look(place, self.run.id)
@@ -134,7 +138,7 @@ class Audit:
         known = {port for one in left for port in one.ports}
         known |= {one.port for one in _sessions_in(self._before)}
         new = [one for one in _sessions_in(found) if one.port not in known]
-        return SETTLE if any(of_run(one, self.run.id) for one in new) else SOON if new else 0.0
+        return SETTLE if any(map(self._commands, new)) else SOON if new else 0.0
 
     def _facts(self, left: tuple[Left, ...]) -> Facts:
         project = self.project
@@ -146,6 +150,7 @@ class Audit:
         ports = {port for one in left for port in one.ports}
         return Facts(
             lease=self.run.id,
+            beside=self.beside,
             ran=ran,
             visits=tuple(grounds.visits(self.places, went)),
             wrote=host.still_there(wrote, own),

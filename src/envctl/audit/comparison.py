@@ -48,9 +48,9 @@ def foreign(seen: Seen, lease: str) -> bool:
     return seen.owner is None or seen.owner.lease != lease
 
 
-def of_run(seen: Seen, lease: str) -> bool:
-    """Whether a session came in with a login of the run."""
-    return seen.keeper is not None and seen.keeper.lease == lease
+def of_run(seen: Seen, lease: str, *, beside: bool) -> bool:
+    """Whether a session came in with a login that only the command of the run has."""
+    return seen.keeper is not None and seen.keeper.lease == lease and not (beside and not seen.keeper.worker)
 
 
 def _on_server(place: str, before: Ground | None, after: Ground, facts: Facts) -> Iterator[Judged]:
@@ -94,7 +94,7 @@ def _on(place: str, seen: Seen, ground: Ground, facts: Facts) -> Judged:
 
 def _still_open(place: str, seen: Seen, facts: Facts) -> Iterator[Judged]:
     """A session with a login of the run once the command has ended; a process that was left tells of its own."""
-    if of_run(seen, facts.lease) and not any(seen.port in one.ports for one in facts.left):
+    if of_run(seen, facts.lease, beside=facts.beside) and not any(seen.port in one.ports for one in facts.left):
         worker = seen.keeper.worker if seen.keeper else ""
         yield True, _session(place, seen, facts, worker)
 

@@ -89,6 +89,8 @@ class Facts:
     """What is known of a run beside the two inventories."""
 
     lease: str
+    beside: bool = False
+    """Whether processes beside the command use the run's own login, which outlive it."""
     ran: tuple[Ran, ...] = ()
     wrote: tuple[Wrote, ...] = ()
     """Paths outside of all that is the run's own, still there."""

@@ -19,7 +19,8 @@ def of(live: Live) -> Audit | None:
         return None
     from envctl.audit import Audit
 
-    return Audit(live.project, live.run, live.home, live.sandboxes.running, live.attendant.worker_of)
+    beside = bool(live.wish.processes)
+    return Audit(live.project, live.run, live.home, live.sandboxes.running, live.attendant.worker_of, beside=beside)
 
 
 def handlers(live: Live) -> dict[str, Handler]:
