@@ -28,7 +28,7 @@ from service_ground import Ground, Servers, engine_names, has_image, required, s
 from envctl import shell, state
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Command, Observed, Place
-from envctl.services.s3 import SERVICE, Settings, wire
+from envctl.services.s3 import SERVICE, Settings, contents, wire
 from envctl.services.s3 import buckets as s3_buckets
 from envctl.services.s3.identities import key_of
 from envctl.services.s3.wire import signed
@@ -326,10 +326,10 @@ def test_without_tags_the_record_is_an_object_that_nothing_else_counts(ground: G
     s3_buckets.write(client, bucket, unmarked, owner, "identity")
     found = s3_buckets.read(client, bucket)
     assert found == s3_buckets.Record(owner, "identity", True)
-    assert s3_buckets.empty(client, bucket)
+    assert contents.empty(client, bucket)
     put(admin, bucket, "k")
-    assert not s3_buckets.empty(client, bucket)
-    s3_buckets.remove(client, bucket)
+    assert not contents.empty(client, bucket)
+    contents.remove(client, bucket)
     assert s3_buckets.read(client, bucket) is None
 
 

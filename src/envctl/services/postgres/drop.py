@@ -27,6 +27,10 @@ _SESSIONS = """
     SELECT coalesce(nullif(application_name, ''), 'unnamed'), count(*) FROM pg_stat_activity
      WHERE datname::text = %s::text AND backend_type = 'client backend' GROUP BY 1 ORDER BY 1
 """
+_ANYBODY = """
+    SELECT 1 FROM pg_stat_get_activity(NULL) WHERE datid = (SELECT oid FROM pg_database WHERE datname = {name}) LIMIT 1
+"""
+"""A first look, at a fifth of what the view costs; it counts the server's own processes too."""
 _TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname::text = %s::text AND backend_type = 'client backend'
@@ -91,9 +95,9 @@ def _looked_at(connection: Connection, name: str) -> Iterator[tuple[Database | N
     """The database under its lock, and whether anybody is in it: asked at once, each with a look of its own."""
     from psycopg import sql
 
-    sessions = sql.SQL(_SESSIONS.replace("%s", "{}")).format(sql.Literal(name))
+    anybody = sql.SQL(_ANYBODY).format(name=sql.Literal(name))
     try:
-        answer = connection.execute(sql.SQL("; ").join([link.lock("database", name), records.asked(name), sessions]))
+        answer = connection.execute(sql.SQL("; ").join([link.lock("database", name), records.asked(name), anybody]))
         answer.nextset()
         row = answer.fetchone()
         answer.nextset()

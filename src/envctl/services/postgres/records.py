@@ -28,10 +28,14 @@ INVALID = -2
 LONGEST = 63
 
 _DATABASES = """
-    SELECT d.oid, d.datname, r.rolname, r.rolname = current_user, d.datallowconn, d.datistemplate,
-           d.datconnlimit, shobj_description(d.oid, 'pg_database'), shobj_description(d.datdba, 'pg_authid')
-      FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba
+    SELECT d.oid, d.datname, pg_get_userbyid(d.datdba), pg_get_userbyid(d.datdba) = current_user,
+           d.datallowconn, d.datistemplate, d.datconnlimit,
+           (SELECT description FROM pg_shdescription WHERE objoid = d.oid AND classoid = 'pg_database'::regclass),
+           (SELECT description FROM pg_shdescription WHERE objoid = d.datdba AND classoid = 'pg_authid'::regclass)
+      FROM pg_database d
 """
+_OF_NAME = " WHERE d.datname = {name}::name AND d.datname::text = {name}::text"
+"""The index finds it; a name that is too long for the server would be cut by that, and so find another."""
 _ROLES = "SELECT oid, rolname, rolsuper, shobj_description(oid, 'pg_authid'), rolcanlogin FROM pg_roles"
 _SIZES = """
     SELECT oid, CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END
@@ -98,7 +102,7 @@ class Role:
 
 def database(connection: Connection, name: str) -> Database | None:
     """The database of exactly this name."""
-    row = connection.execute(f"{_DATABASES} WHERE d.datname::text = %s::text", (name,)).fetchone()
+    row = connection.execute(_DATABASES + _OF_NAME.format(name="%(name)s"), {"name": name}).fetchone()
     return Database(*row) if row else None
 
 
@@ -106,7 +110,7 @@ def asked(name: str) -> Composed:
     """The question for the database of exactly this name, to go with others at once."""
     from psycopg import sql
 
-    return sql.SQL(_DATABASES + " WHERE d.datname::text = {}::text").format(sql.Literal(name))
+    return sql.SQL(_DATABASES + _OF_NAME).format(name=sql.Literal(name))
 
 
 def beginning_with(connection: Connection, prefix: str) -> list[Database]:

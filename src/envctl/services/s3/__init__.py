@@ -166,7 +166,7 @@ class S3:
 
     def drop(self, address: Address, resource: Resource, *, sessions: Literal["refuse", "end"] = "refuse") -> None:
         """The key goes first, so that nobody writes; the bucket, which bears the record, last. S3 has no sessions."""
-        from envctl.services.s3 import buckets, identities
+        from envctl.services.s3 import contents, identities
         from envctl.services.s3.wire import connected
 
         with connected(address) as client:
@@ -175,7 +175,7 @@ class S3:
                 return
             if found.identity and found.identity not in _identities(client, but=resource.name):
                 identities.revoke(address, found.identity)
-            buckets.remove(client, resource.name)
+            contents.remove(client, resource.name)
 
     def drop_all(self, address: Address, resources: Iterable[Resource]) -> Iterator[Outcome]:
         """One after the other."""
@@ -200,7 +200,7 @@ class S3:
 
         Uploads that nobody completed are of their bucket: they count in its bytes and go with it.
         """
-        from envctl.services.s3 import buckets, glance
+        from envctl.services.s3 import buckets, contents, glance
         from envctl.services.s3.wire import connected
 
         def wanted(there: Mapping[str, buckets.Record]) -> list[Resource]:
@@ -211,7 +211,7 @@ class S3:
             return wanted(seen)
         with connected(address) as client:
             mine = wanted(buckets.everything(client))
-            bytes_of = buckets.sizes(client, [one.name for one in mine]) if sizes and not lease else {}
+            bytes_of = contents.sizes(client, [one.name for one in mine]) if sizes and not lease else {}
         return [replace(one, bytes=bytes_of.get(one.name)) for one in mine]
 
     def unfinished(self, address: Address, memory: Path) -> None:

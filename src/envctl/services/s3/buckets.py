@@ -6,10 +6,9 @@ import base64
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from envctl import owners
@@ -26,8 +25,6 @@ NO_TAGS = frozenset({"NotImplemented", "XNotImplemented", "MethodNotAllowed", "U
 UNREADABLE = NO_TAGS | {"NoSuchKey", "PermanentRedirect", "AuthorizationHeaderMalformed"}
 """Answers for what is not there, or not ours to see."""
 NO_BUCKET = "NoSuchBucket"
-COUNTED = 5000
-"""A bucket of more objects is not counted: that would take its server for minutes."""
 THERE = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 
@@ -49,7 +46,7 @@ def read(client: Any, bucket: str) -> Record | None:
         tags = _tags(client, bucket)
         if not tags and not _exists(client, bucket):
             return None
-    except _error() as error:
+    except refusal() as error:
         if error.code == NO_BUCKET:
             return None
         raise
@@ -78,7 +75,7 @@ def write(client: Any, bucket: str, before: Record, owner: Owner, identity: str)
     tags.update({**before.foreign, f"{TAG}.identity": identity, **pieces})
     try:
         client.set_bucket_tags(bucket, tags)
-    except _error() as error:
+    except refusal() as error:
         if error.code not in NO_TAGS:
             raise
         body = json.dumps(dict(tags)).encode()
@@ -90,7 +87,7 @@ def make(client: Any, bucket: str) -> bool:
     """Whether it was this call that made it."""
     try:
         client.make_bucket(bucket)
-    except _error() as error:
+    except refusal() as error:
         if error.code not in THERE:
             raise
         return False
@@ -112,120 +109,11 @@ def everything(client: Any) -> dict[str, Record]:
         return {name: record for name, record in found if record is not None}
 
 
-def sizes(client: Any, names: Iterable[str]) -> dict[str, int | None]:
-    """What each bucket holds, in bytes; None where that is too much to count."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    asked = list(names)
-    with ThreadPoolExecutor(8) as pool:
-        return dict(zip(asked, pool.map(partial(_size, client), asked), strict=True))
-
-
-def _size(client: Any, bucket: str) -> int | None:
-    """All versions of all objects, and the parts of uploads that nobody completed."""
-    counted = islice(_sized(client, bucket), COUNTED + 1)
-    found = list(counted)
-    return sum(found) if len(found) <= COUNTED else None
-
-
-def _sized(client: Any, bucket: str) -> Iterator[int]:
-    yield from (one.size or 0 for one in _versions(client, bucket))
-    for name, upload in _uploads(client, bucket):
-        yield from (one.size or 0 for one in _parts(client, bucket, name, upload))
-
-
-def empty(client: Any, bucket: str) -> bool:
-    """Whether there is nothing in it: no object, no old version, no upload under way."""
-    objects = (name for name, _ in _contents(client, bucket) if name != MARKER)
-    return next(objects, None) is None and next(_uploads(client, bucket), None) is None
-
-
-def remove(client: Any, bucket: str) -> None:
-    """Empty it and remove it. Tags go with the bucket in the server's one step; a marker object has to go before."""
-    _abort_uploads(client, bucket)
-    _remove_contents(client, bucket, but=MARKER)
-    _remove_contents(client, bucket, but="")
-    _unless_gone(partial(client.remove_bucket, bucket))
-
-
-def _abort_uploads(client: Any, bucket: str) -> None:
-    """All of them, however many pages they are; one that the server keeps does not keep us."""
-    before: list[tuple[str, str]] = []
-    while (there := list(_uploads(client, bucket))) and there != before:
-        for name, upload in there:
-            _unless_gone(partial(client._abort_multipart_upload, bucket, name, upload))
-        before = there
-
-
-def _remove_contents(client: Any, bucket: str, *, but: str) -> None:
-    """In batches where the server can, else one by one."""
-    from minio.deleteobjects import DeleteObject
-
-    def doomed() -> Iterator[Any]:
-        return (DeleteObject(name, version) for name, version in _contents(client, bucket) if name != but)
-
-    try:
-        failed = list(client.remove_objects(bucket, doomed()))
-    except _error() as error:
-        if error.code == NO_BUCKET:
-            return
-        failed = [error]
-    if failed:
-        for name, version in _contents(client, bucket):
-            if name != but:
-                client.remove_object(bucket, name, version)
-
-
-def _contents(client: Any, bucket: str) -> Iterator[tuple[str, str | None]]:
-    """The names and versions of all that is in it."""
-    return ((one.object_name, one.version_id) for one in _versions(client, bucket))
-
-
-def _versions(client: Any, bucket: str) -> Iterator[Any]:
-    """Every version of every object; plain objects where the server knows no versions."""
-    for versions in (True, False):
-        try:
-            yield from client.list_objects(bucket, recursive=True, include_version=versions)
-        except _error() as error:
-            if error.code == NO_BUCKET:
-                return
-            if not versions or error.code not in NO_TAGS:
-                raise
-        else:
-            return
-
-
-def _uploads(client: Any, bucket: str) -> Iterator[tuple[str, str]]:
-    """Uploads in parts that nobody completed. Of a thousand for one object the rest may be left out."""
-    after: str | None = None
-    while True:
-        try:
-            found = client._list_multipart_uploads(bucket, prefix="", max_uploads=1000, key_marker=after)
-        except _error() as error:
-            if error.code not in NO_TAGS and error.code != NO_BUCKET:
-                raise
-            return
-        yield from ((one.object_name, one.upload_id) for one in found.uploads)
-        last, after = after, found.next_key_marker
-        if not (found.is_truncated and found.uploads) or after in (None, "", last):
-            return
-
-
-def _parts(client: Any, bucket: str, name: str, upload: str) -> list[Any]:
-    """The first thousand parts of an upload; none of one that has just ended."""
-    try:
-        return list(client._list_parts(bucket, name, upload, max_parts=1000).parts)
-    except _error() as error:
-        if error.code in NO_TAGS or error.code in (NO_BUCKET, "NoSuchUpload"):
-            return []
-        raise
-
-
 def _exists(client: Any, bucket: str) -> bool:
     """Whether there is such a bucket, be it ours to see or not."""
     try:
         return bool(client.bucket_exists(bucket))
-    except _error() as error:
+    except refusal() as error:
         if error.code not in UNREADABLE:
             raise
     return True
@@ -234,7 +122,7 @@ def _exists(client: Any, bucket: str) -> bool:
 def _tags(client: Any, bucket: str) -> dict[str, str]:
     try:
         return dict(client.get_bucket_tags(bucket) or {})
-    except _error() as error:
+    except refusal() as error:
         if error.code not in UNREADABLE:
             raise
     return _marker(client, bucket)
@@ -244,7 +132,7 @@ def _marker(client: Any, bucket: str) -> dict[str, str]:
     """The tags that are kept in an object, where there is one that we may and can read."""
     try:
         answer = client.get_object(bucket, MARKER)
-    except _error() as error:
+    except refusal() as error:
         if error.code not in UNREADABLE:
             raise
         return {}
@@ -270,15 +158,8 @@ def _unpack(text: str) -> str:
         return ""
 
 
-def _unless_gone(remove: Callable[[], Any]) -> None:
-    try:
-        remove()
-    except _error() as error:
-        if error.code not in (NO_BUCKET, "NoSuchKey", "NoSuchUpload"):
-            raise
-
-
-def _error() -> type[Any]:
+def refusal() -> type[Any]:
+    """What the client raises when the server says no; its `code` says why."""
     from minio.error import S3Error
 
     return S3Error

@@ -9,7 +9,7 @@ from envctl import state
 from envctl.errors import UnavailableError
 from envctl.model import Address, Claim
 from envctl.services.base import not_ours, of_this_run, same_claimant
-from envctl.services.s3 import buckets, quarantine
+from envctl.services.s3 import buckets, contents, quarantine
 from envctl.services.s3.buckets import Record
 from envctl.services.s3.wire import connected
 
@@ -29,7 +29,7 @@ def make(client: Any, name: str, claim: Claim) -> tuple[Record, bool]:
     if found is None:
         raise UnavailableError(f"bucket {name} was removed while it was being made", hint="try again")
     if not found.marked:
-        if not (intended and buckets.empty(client, name)):
+        if not (intended and contents.empty(client, name)):
             raise not_ours(f"bucket {name}", None, hint=f"{HINT}, or remove that bucket")
         found = buckets.write(client, name, found, claim.owner, claim.identity)
     if found.owner is None or not same_claimant(found.owner, claim.owner):
@@ -53,6 +53,6 @@ def give_up(address: Address, memory: Path) -> None:
         name = str((state.read(intent) or {}).get("bucket", ""))
         with connected(address) as client:
             found = buckets.read(client, name) if name else None
-            if found is not None and not found.marked and buckets.empty(client, name):
-                buckets.remove(client, name)
+            if found is not None and not found.marked and contents.empty(client, name):
+                contents.remove(client, name)
         intent.unlink(missing_ok=True)
