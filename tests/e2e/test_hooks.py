@@ -129,8 +129,8 @@ def test_a_fetch_of_many_refs_is_one_clean(till: Ground, tmp_path: Path) -> None
         till.end()
         till.patience(0.2)
         till.commit()
-        (tmp_path / "started").unlink()
         assert set(till.log()) == {NOTICED}
+        (tmp_path / "started").unlink()
     assert till.log() == [NOTICED] * 2
 
 

@@ -25,7 +25,7 @@ def attend(folder: Path, here: Path) -> None:
             seen = _until_quiet(folder, hook.quiet)
             from envctl.hooks import looking  # not before: who waits is to be small
 
-            looking.look(folder, hook, here)
+            looking.look(folder, here)
             # Given up before the last question: whoever finds nobody waiting from here on starts another.
             _mark(folder, b"")
             if _touched(folder) == seen:
@@ -48,13 +48,13 @@ def _claimed(folder: Path) -> int | None:
 
 
 def _until_quiet(folder: Path, quiet: float) -> int:
-    """Wait until no ref has changed for so long; when that was. A clock that is set costs one more wait."""
+    """Wait until no ref has changed for so long; the last change's mark. What the clock says is nobody's business."""
+    seen = _touched(folder)
     while True:
-        seen = _touched(folder)
-        left = quiet - (time.time() - seen / 1e9)
-        if left <= 0:
+        time.sleep(quiet)
+        before, seen = seen, _touched(folder)
+        if seen == before:
             return seen
-        time.sleep(min(left, quiet))
 
 
 def _touched(folder: Path) -> int:

@@ -22,9 +22,10 @@ MOST = 5
 DONE = {"drop": "dropped", "quarantine": "put into quarantine", "expire": "dropped from quarantine"}
 
 
-def look(folder: Path, hook: Record, here: Path) -> None:
+def look(folder: Path, here: Path) -> None:
     """Clean for each project whose branches are not what they were. What fails is told in the log, and tried again."""
-    for directory in targets(hook, here):
+    hook = record.read(folder)
+    for directory in targets(hook, here) if hook else ():
         try:
             _look_at(folder, directory)
         except EnvctlError as error:
