@@ -107,10 +107,14 @@ def _dropped(service: Service, address: Address, folder: Path, record: Record, d
     project, end, pause = folder.parent.parent.name, time.monotonic() + PATIENCE, PAUSE
     for memory in sorted((folder / residue.CLAIMS).glob(f"*/{service.name}")):
         service.unfinished(address, memory)
+    before: list[Resource] = []
     while mine := _made(service.list(address, project, lease=record.id), project, record):
         refused = [why for one in mine if (why := _refusal(service, address, one, dropped))]
-        if time.monotonic() > end:
-            return refused or [f"{one.kind} {one.name} is still there" for one in mine]
+        if not refused and mine == before:
+            return [f"{one.kind} {one.name} is still there" for one in mine]
+        before = mine
+        if refused and time.monotonic() > end:
+            return refused
         if refused:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
