@@ -20,6 +20,8 @@ ENVCTL = str(Path(sys.executable).with_name("envctl"))
 CONFIG = 'project = "till"\nengine = "embedded"\n[services.redis]\n'
 PERSON = {f"GIT_{who}_{what}": "bench@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 MANY = 200
+PUSH, FETCH = "git push of one branch", "git fetch of one branch"
+KINDS = {"without": "without a hook", "hook": "with the hook", "empty": "with an empty one"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,19 @@ class Figure:
     """One git command: milliseconds without the hook, with it, and with an empty one in its place."""
 
     name: str
-    without: float
-    hook: float
-    empty: float
+    samples: Mapping[str, tuple[float, ...]]
+
+    @property
+    def without(self) -> float:
+        return statistics.median(self.samples["without"])
+
+    @property
+    def hook(self) -> float:
+        return statistics.median(self.samples["hook"])
+
+    @property
+    def empty(self) -> float:
+        return statistics.median(self.samples["empty"])
 
     @property
     def ratio(self) -> float:
@@ -44,8 +56,8 @@ class Figure:
 def measure(folder: Path, runs: int) -> Iterator[Figure]:
     """All figures."""
     with _repository(folder) as ground:
-        yield ground.compared("git push of one branch", runs, ground.push)
-        yield ground.compared("git fetch of one branch", runs, lambda: ground.fetch(1))
+        yield ground.compared(PUSH, runs, ground.push)
+        yield ground.compared(FETCH, runs, lambda: ground.fetch(1))
         yield ground.compared(f"git fetch of {MANY} new branches", max(3, runs // 5), lambda: ground.fetch(MANY))
         yield ground.compared("git commit", runs, ground.commit)
 
@@ -65,8 +77,7 @@ class Ground:
         for kind in list(self.hooks) * (runs + 1):
             self.use(kind)
             times[kind].append(act() * 1000)
-        medians = {kind: statistics.median(found[1:]) for kind, found in times.items()}
-        return Figure(name, medians["without"], medians["hook"], medians["empty"])
+        return Figure(name, {kind: tuple(found[1:]) for kind, found in times.items()})
 
     def use(self, kind: str) -> None:
         hook = self.place / ".git" / "hooks" / "reference-transaction"
