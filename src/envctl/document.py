@@ -23,7 +23,8 @@ class Duration(float):
     @classmethod
     def parse(cls, value: Any, where: str) -> Duration:
         """Read the written form; a number without a unit is only clear when it is 0."""
-        found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|0", value) if isinstance(value, str) else None
+        written = value if isinstance(value, str) else ""
+        found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|0", written)
         if not value or found is None:
             raise ValueError(f"{value!r} is not {cls.described}")
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())

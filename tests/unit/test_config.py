@@ -50,7 +50,15 @@ def test_tables_inside_tables_and_by_name_are_parsed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written_form", "seconds", "shown"),
-    [("10m", 600, "10m"), ("90s", 90, "1m30s"), ("0", 0, "0"), ("1h30m", 5400, "1h30m"), ("0s", 0, "0")],
+    [
+        ("10m", 600, "10m"),
+        ("90s", 90, "1m30s"),
+        ("0", 0, "0"),
+        ("1h30m", 5400, "1h30m"),
+        ("0s", 0, "0"),
+        ("7d", 604_800, "7d"),
+        ("25h", 90_000, "1d1h"),
+    ],
 )
 def test_durations_read_and_show_as_people_write_them(
     tmp_path: Path, written_form: str, seconds: float, shown: str

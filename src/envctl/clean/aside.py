@@ -20,6 +20,7 @@ from envctl.recovery.visit import visited
 LOGINS = ("role",)
 LONGEST = 160
 """How much of a reason goes into a record, which has room for little."""
+SPARED = timedelta(days=1)
 TAKEN = "taken"
 """The code of an error that says: what was to be restored has its name no more."""
 Pair = tuple[Sight, Resource]
@@ -84,9 +85,9 @@ def restore(project: Project, name: str, *, wait: float, talk: Talk) -> tuple[Re
 
 
 def _given_back(project: Project, meant: Iterable[Pair]) -> Iterator[Restored]:
-    """Databases before their logins. What is restored is spared for as long as it could have stayed there."""
+    """Databases before their logins. What is restored is spared for as long as it could have stayed, or a day."""
     now = datetime.now(UTC)
-    until = now + timedelta(seconds=float(project.config.clean.quarantine))
+    until = now + max(timedelta(seconds=float(project.config.clean.quarantine)), SPARED)
     for sight, resource in sorted(meant, key=lambda pair: (pair[1].kind in LOGINS, pair[1].name)):
         spared.spare(project.home, was(resource), until, now)
         try:
