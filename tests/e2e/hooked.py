@@ -110,6 +110,13 @@ class Ground:
                         return process
         return None
 
+    def attended(self) -> None:
+        """Wait until somebody waits for quiet."""
+        deadline = time.monotonic() + DEADLINE
+        while not record.busy(self.folder):
+            assert time.monotonic() < deadline, "nobody came"
+            time.sleep(0.02)
+
     def _ours(self, process: psutil.Process, folder: Path) -> bool:
         """By its words, for its number may be another's by now. While it becomes another program it has none."""
         words = process.cmdline()

@@ -109,6 +109,7 @@ def test_a_rebase_of_many_commits_starts_one_process_that_has_nothing_to_do(till
     counted(till, tmp_path / "started")
     till.patience(600)
     till.git("rebase", "-q", "main", "long")
+    till.attended()
     assert len((tmp_path / "started").read_text().splitlines()) == 1
     till.end()
     till.patience(0.2)
@@ -125,6 +126,7 @@ def test_a_fetch_of_many_refs_is_one_clean(till: Ground, tmp_path: Path) -> None
         subprocess.run(["git", "update-ref", "--stdin"], cwd=till.remote, input=words, text=True, check=True)
         till.patience(600)
         till.git("fetch", "-q", "--prune")
+        till.attended()
         assert len((tmp_path / "started").read_text().splitlines()) == 1
         till.end()
         till.patience(0.2)
