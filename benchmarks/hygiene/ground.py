@@ -65,9 +65,14 @@ class Ground:
         return self.state / "projects" / "ledger"
 
     @property
+    def tests(self) -> Path:
+        """The state folder of the servers that the tests use."""
+        return next(iter(sorted(self.home.glob("test-*"))), self.home / "dev-embedded")
+
+    @property
     def address(self) -> Address:
-        """The administrator's address of the PostgreSQL."""
-        content: Any = json.loads((self.home / "dev-embedded" / "servers.json").read_text())
+        """The administrator's address of their PostgreSQL."""
+        content: Any = json.loads((self.tests / "servers.json").read_text())
         return Address(**content["servers"]["postgres"]["address"])
 
 

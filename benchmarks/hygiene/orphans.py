@@ -29,6 +29,7 @@ def measure(folder: Path, rounds: int, count: int, report: Report) -> None:
     """In turn: those of runs that have ended, those of runs that are dead on record, and the same many by hand."""
     samples: dict[str, list[float]] = {"leaks": [], "ended": [], "dead": [], "loop": [], "logins": []}
     with ground.opened(folder, ground.POSTGRES) as place:
+        place("run", "--", "true")  # From here on the tests' servers are up, and stay so for a while.
         for number in range(rounds):
             for kind in ("ended", "dead"):
                 orphaned(place, count, number, kind)
@@ -81,7 +82,7 @@ def on_record(place: ground.Ground, lease: str, namespace: str) -> None:
     (folder / "lock").touch(mode=0o600)
     record = {
         "version": 1, "id": lease, "identity": identity, "environment": "test", "namespace": namespace, "slot": 1,
-        "workspace": str(place.place), "home": str(place.home / "dev-embedded"), "engine": "embedded",
+        "workspace": str(place.place), "home": str(place.tests), "engine": "embedded",
         "command": "pytest", "since": datetime.now(UTC).isoformat(), "kept": [],
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record))
