@@ -55,4 +55,4 @@ def test_what_pytest_imports_first_has_its_variables(
     place = till(tmp_path / "till", tests=tests, **{"lib/plug.py": plug, **files})
     variables["PYTHONPATH"] = str(place / "lib")
     for _ in range(2):  # In the second the template is there already, and pytest would start at once.
-        assert "1 passed" in envctl("test", "--", *words, cwd=place, **variables).out
+        assert "1 passed" in envctl("test", "--", *words, cwd=place, code=0, **variables).out

@@ -122,7 +122,7 @@ def test_what_p_names_has_the_variables_of_its_worker(
 ) -> None:
     same.ini("pythonpath = .", *settings)
     same.write(plug=SEEN, test_plug="import conftest, plug\ndef test_plug(): assert plug.WHOSE == conftest.WHOSE\n")
-    desk.pytest("-n", "2", *words, python=python, **desk.variables(path=str(same.root)))
+    desk.pytest("-n", "2", *words, python=python, code=0, **desk.variables(path=str(same.root)))
     assert set(workers(desk)) == {"gw0", "gw1"}
 
 
