@@ -291,6 +291,16 @@ def test_a_namespace_that_comes_back_gets_its_own_or_a_new_one_and_loses_nothing
     assert hand.get(access.values, "k") == "precious"
 
 
+def test_a_crowd_of_its_processes_that_comes_back_gets_one_and_the_same(ground: Ground, hand: Hand) -> None:
+    hand.put(made(ground, notes=BEFORE).values, "k", "precious")
+    quarantined(ground)
+    with ThreadPoolExecutor(8) as pool:
+        accesses = list(pool.map(lambda _: made(ground), range(8)))
+    assert all(one.resources == accesses[0].resources for one in accesses)
+    hand.put(accesses[0].values, "k2", "shared")
+    assert [hand.get(one.values, "k2") for one in accesses] == ["shared"] * 8
+
+
 def test_two_at_once_come_to_one_result(ground: Ground, hand: Hand) -> None:
     access = made(ground, notes=BEFORE)
     hand.put(access.values, "k", "precious")

@@ -224,6 +224,10 @@ def test_a_set_that_is_being_started_is_waited_for(shop: Ground, monkeypatch: py
     with pytest.raises(EnvctlError, match="busy"):
         ENGINE.discard(shop.found()["container"])
     state.free(starting)
+    holding = state.claim(shop.home / "dev-compose" / "leases" / "somebody")
+    assert holding is not None
+    refused(shop.found()["container"], "in_use")
+    state.free(holding)
     ENGINE.discard(shop.found()["container"])
 
 

@@ -50,6 +50,8 @@ def discard(resource: Resource) -> None:
             raise _left_alone(resource, "nothing with it says that it is this project's, or it is another by now")
         if _note(there, "state") == "running":
             raise _in_use(resource, "it runs, or what runs uses it")
+        if home is not None and any(state.held(one) for one in (home / "leases").glob("*")):
+            raise _in_use(resource, f"somebody holds the servers of {home.name}")
         _remove(there)
 
 

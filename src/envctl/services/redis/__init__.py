@@ -106,7 +106,9 @@ class Redis:
                 raise not_ours(f"redis database {claim.identity}", entry.owner)
             if (owner := of_this_run(entry.owner, claim.owner)) != entry.owner:
                 registry.rewrite(client, entry, owner)
-            scoped, entry = logins.give(client, entry, claim.secret), quarantine.taken_out(client, entry)
+            entry = quarantine.taken_out(client, entry)
+            scoped = logins.give(client, entry, claim.secret)
+            entry = quarantine.taken_out(client, entry)
         user, password = (claim.identity, claim.secret) if scoped else (address.user, address.password)
         return Access((_resource(entry),), _values(address, entry, user, password), created)
 

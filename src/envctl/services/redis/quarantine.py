@@ -16,6 +16,8 @@ from envctl.services.base import not_ours, same_but_notes, same_record
 from envctl.services.redis import logins, registry, wire
 from envctl.services.redis.registry import Entry
 
+ATTEMPTS = 5
+
 
 def put(address: Address, resource: Resource, notes: Mapping[str, str]) -> Resource:
     """Switch the login off, then say so in the record; undone where somebody comes in meanwhile."""
@@ -51,12 +53,14 @@ def taken_out(client: Any, entry: Entry) -> Entry:
 
 def released(client: Any, entry: Entry) -> Entry:
     """The entry, not in quarantine any more; its login is the caller's to open."""
-    if entry.owner is None or not quarantine.inside(entry.owner):
-        return entry
-    owner = quarantine.left(entry.owner)
-    if not registry.rewrite(client, entry, owner):
-        raise _changed(entry.identity)
-    return registry.parse(entry.identity, registry.text(entry, owner))
+    for _ in range(ATTEMPTS):
+        if entry.owner is None or not quarantine.inside(entry.owner):
+            return entry
+        owner = quarantine.left(entry.owner)
+        if registry.rewrite(client, entry, owner):
+            return registry.parse(entry.identity, registry.text(entry, owner))
+        entry = registry.find(client, entry.identity) or entry  # Another was quicker, and has most likely done it.
+    raise _changed(entry.identity)
 
 
 def _seen(client: Any, resource: Resource) -> Entry:
