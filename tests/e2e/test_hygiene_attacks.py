@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from checkouts import Envctl
+from checkouts import Envctl, git
 from world_check import check, kept, unlike
 from world_making import owner
 from world_parts import made
@@ -16,6 +17,8 @@ from world_servers import Ground, newer
 from worlds import HAND, TEXTS, UNREADABLE, Aside, Place, Run, Stranger, World, fitting
 
 from envctl import owners
+from envctl.inventory import spared
+from envctl.model import Holder
 
 pytestmark = pytest.mark.embedded
 ORPHAN = Place("feature/gone", end="removed")
@@ -164,6 +167,37 @@ def test_what_is_half_made_goes_too(shared: Ground, state: Any) -> None:
 @pytest.mark.parametrize("repository", ["gone", "no objects", "no refs", "broken HEAD"])
 def test_a_repository_that_cannot_be_read_proves_nothing(shared: Ground, repository: Any) -> None:
     check(replace(SHOP, repository=repository, places=(ORPHAN, Place("a", "clone", "branch gone"))), shared)
+
+
+# what happens after the plan was made
+
+
+@pytest.mark.parametrize("late", ["lease", "session", "added again", "restored", "run"])
+def test_whoever_comes_after_the_plan_was_made_keeps_everything(shared: Ground, late: str) -> None:
+    with made(replace(SHOP, runs=()), shared) as there:
+        (name,) = there.names
+        (database,) = (key[1] for key, fate in there.fates.items() if (key[0], fate) == ("database", "aside"))
+        plan = there.planned()
+        before = there.listing()
+        if late == "lease":
+            holder = Holder("held", name, "/x", "envctl run", "", 1)
+            there.living(shared.holders.lease(there.root / "state", there.home / "leases", holder))
+        elif late == "session":
+            there.session(there.values["database", database])
+        elif late == "added again":
+            git(there.root / "main", "worktree", "add", "-q", str(there.root / "place 0"), "feature/gone")
+        elif late == "restored":
+            now = datetime.now(UTC)
+            spared.spare(there.desk.home, database, now + timedelta(days=1), now)
+        else:
+            of = replace(there.desk, environment="test", names=replace(there.desk.names, namespace=name))
+            of = replace(of, namespace=replace(of.namespace, name=name))
+            pid, _ = shared.holders.run(there.root / "state", of, there.home, "embedded")
+            there.living(pid)
+        outcomes = there.apply(plan)
+        refused = {one.result for one in outcomes if one.action.finding.resource.service == "postgres"}
+        assert refused <= {"kept", "failed"}
+        assert there.listing() == before
 
 
 # the command

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+from checkouts import git
 from minio import S3Error
 from minio.commonconfig import Tags
 from world_making import Made, begun, claim_of, owner, registered, repository, true_time
@@ -179,6 +180,7 @@ def _record(made: Made, one: Stranger) -> str:
     project = made.world.project
     whole = owners.to_text(owner(project, "zz", "test", lease="feedbeef0123"))
     nobody = owners.to_text(owner(project, "zz"))
+    expired = owners.to_text(owner(project, "zz", notes={"kind": "quarantine", "until": "2020-01-01T00:00:00+00:00"}))
     texts = {
         "by hand": "the billing archive, do not touch",
         "broken": whole[:-5],
@@ -186,6 +188,7 @@ def _record(made: Made, one: Stranger) -> str:
         "not an object": "[]",
         "another project": owners.to_text(owner(made.world.neighbour, "zz", "test", lease="feedbeef0123")),
         "another namespace": whole,
+        "another host's": expired if made.world.engine == "external" else "[]",
         "no such checkout": "[]" if made.world.everything else nobody,
         "a private kind": "[]" if made.world.everything else owners.to_text(
             owner(project, "zz", notes={"kind": "template"})
@@ -211,6 +214,9 @@ def _whole_state(made: Made, main: Path) -> None:
         made.living(made.ground.holders.lock(state.root(), made.home / "leases" / "someone"))
     if world.links:
         _links(made)
+    if world.primary and world.repository == "whole":  # Its branch is gone; no evidence releases the bare names.
+        git(main, "switch", "-q", "--detach")
+        git(main, "update-ref", "-d", "refs/heads/main")
     if world.repository == "gone":
         shutil.rmtree(main)
     elif world.repository == "broken HEAD":

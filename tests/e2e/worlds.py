@@ -36,7 +36,7 @@ GONE = frozenset({"removed", "pruned", "branch gone", "branch gone elsewhere"})
 """What git itself can prove; anything else may be a disk that is not mounted."""
 COMMENTS = (
     "none", "by hand", "broken", "newer", "not an object", "another project", "another namespace", "no such checkout",
-    "a private kind", "half made",
+    "a private kind", "half made", "another host's",
 )  # fmt: skip
 BUCKETS = "none", "by hand", "broken", "newer", "another project", "another namespace"
 UNREADABLE = "unreadable at work", "newer at work", "unreadable", "a link", "another user's"
