@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ NAMESPACES = 20
 
 def measure(folder: Path, rounds: int, count: int, report: Report) -> None:
     """The command as a person types it, and beside it one that does nothing at all."""
-    samples: dict[str, list[float]] = {"envctl clean": [], "envctl ns": [], "python -c pass": []}
+    samples: dict[str, list[float]] = {"envctl clean": [], "its CPU time": [], "envctl ns": [], "python -c pass": []}
     with ground.opened(folder) as place:
         for number in range(1, NAMESPACES):
             other = folder / f"worktree {number}"
@@ -23,7 +24,9 @@ def measure(folder: Path, rounds: int, count: int, report: Report) -> None:
             place("dev", "up", cwd=other)
         place("clean")
         for _ in range(2 * rounds):
+            before = cpu()
             seconds, said = place.timed("clean")
+            samples["its CPU time"].append(cpu() - before)
             if "dropped" in said or "quarantined" in said:
                 sys.exit(f"error: something was to do\n{said}")
             samples["envctl clean"].append(seconds)
@@ -34,6 +37,12 @@ def measure(folder: Path, rounds: int, count: int, report: Report) -> None:
     note = "postgres, s3 and redis, all up"
     report.aims.append(Aim(f"clean with nothing to do, {NAMESPACES} namespaces", 0.3, found.median, "s", note))
     report.noise = (max(found.samples) - min(found.samples)) / found.median
+
+
+def cpu() -> float:
+    """Of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def bare() -> float:
