@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 
 from envctl import held, room, state
@@ -23,6 +23,7 @@ from envctl.errors import UnavailableError
 from envctl.held import Lease
 from envctl.model import Capacity, Talk
 from envctl.room import Booked, Demand
+from envctl.values import dataclass
 
 PATIENCE = 60.0
 """Seconds to wait for the book itself, which nobody has open for longer than it takes to ask the server."""

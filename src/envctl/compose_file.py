@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,6 +14,7 @@ from envctl import containers, shell
 from envctl.containers import Stack
 from envctl.errors import ConfigError
 from envctl.model import Container, Need, Observed
+from envctl.values import dataclass
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 PASSWORD = "ENVCTL_PASSWORD"  # noqa: S105

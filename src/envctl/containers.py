@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from envctl import shell
 from envctl.errors import EnvctlError, UnavailableError, UsageError
 from envctl.model import Command
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from docker import DockerClient

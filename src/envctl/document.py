@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, make_dataclass
+from dataclasses import make_dataclass
 from typing import Any, Literal
 
 from envctl.environments import SIX
 from envctl.model import Environment
 from envctl.settings import setting
+from envctl.values import dataclass
 
 EngineChoice = Literal["auto", "embedded", "compose", "external"]
 
@@ -25,7 +26,7 @@ class Duration(float):
         """Read the written form; a number without a unit is only clear when it is 0."""
         written = value if isinstance(value, str) else ""
         found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|0", written)
-        if not value or found is None:
+        if not written or found is None:
             raise ValueError(f"{value!r} is not {cls.described}")
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         return cls(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

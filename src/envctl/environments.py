@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations
 from typing import Literal
 
 from envctl.errors import ConfigError
 from envctl.model import EngineName, Environment
+from envctl.values import dataclass
 
 Kind = Literal["database", "bucket"]
 

@@ -7,11 +7,11 @@ name the repository that runs the hook, which need not be the one that we were a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envctl.errors import EnvctlError, UnavailableError
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from git import Git

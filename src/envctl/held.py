@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from envctl import state
 from envctl.model import Holder
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

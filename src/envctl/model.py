@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from envctl.values import dataclass
 
 Environment = Literal["dev", "test", "ci", "preview", "staging", "production"]
 EngineName = Literal["embedded", "compose", "external"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from envctl.digests import hexdigest
 from envctl.environments import DEFAULTS, PRIMARY, Kind, Patterns, Shape
 from envctl.errors import ConfigError, UsageError
 from envctl.model import Environment, Namespace
+from envctl.values import dataclass
 
 LONGEST = 40
 SHORTEST = 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import config, git, services, workspaces
@@ -11,6 +10,7 @@ from envctl.config import Config
 from envctl.environments import reserved
 from envctl.model import Environment, Namespace
 from envctl.namespace import Names, limit, project_name, resolve
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

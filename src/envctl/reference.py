@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, is_dataclass
+from dataclasses import Field, is_dataclass
 from typing import Any, get_args, get_origin
 
 from envctl.document import Document
 from envctl.schema import sentence
 from envctl.toml.values import default, hints, keys, required
 from envctl.toml.words import described
+from envctl.values import dataclass
 
 BEGIN = "<!-- reference: begin (made by scripts/generate) -->"
 END = "<!-- reference: end -->"

@@ -7,12 +7,12 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TextIO
 
 from envctl import output
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
 from envctl import git
 from envctl.errors import EnvctlError
+from envctl.values import dataclass
 
 PLACES = ("refs/heads/", "refs/remotes/")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from envctl.model import Capacity, Holder
+from envctl.values import dataclass
 
 ADMIN = 4
 """Connections kept for envctl: to build a template, refill the pool, remove what a dead run left; one to spare."""

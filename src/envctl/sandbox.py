@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from envctl.migrations import Fingerprint, Migration
 from envctl.model import Access, Claim, Owner, Resource, Running, Talk
 from envctl.project import Project
 from envctl.servers import Servers
+from envctl.values import dataclass
 
 T = TypeVar("T")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from envctl.engines.base import Engine
 from envctl.errors import ConfigError, EnvctlError, UsageError
 from envctl.model import EngineName, Need, Running, ServerSet, Talk
 from envctl.project import Project
+from envctl.values import dataclass
 
 Purpose = Literal["dev", "test"]
 LAST_PORT = 65_535

@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Command
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

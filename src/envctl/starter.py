@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import namespace, services
@@ -14,6 +13,7 @@ from envctl.environments import Patterns
 from envctl.errors import ConfigError, EnvctlError
 from envctl.reference import toml
 from envctl.survey import Survey, survey
+from envctl.values import dataclass
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "postgres": ("asyncpg", "psycopg", "psycopg2", "psycopg2-binary", "pg8000", "pgvector"),

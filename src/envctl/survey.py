@@ -6,9 +6,10 @@ import configparser
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from envctl.values import dataclass
 
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")

@@ -10,13 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from envctl import shell, state
 from envctl.errors import EnvctlError
 from envctl.model import Command, Program
+from envctl.values import dataclass
 
 PUBLIC = Path("/var/lib/envctl")
 """Where root keeps what `nobody` must reach, on machines without user namespaces."""

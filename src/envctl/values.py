@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, *, frozen: bool = False, slots: bool = False) -> Any:
-        """As the standard's, for fields that are all alike: made from places or names, compared and shown."""
+        """As the standard's, for fields that are taken by place or by name."""
 
         def made(cls: type) -> type:
             whole = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
@@ -27,6 +27,7 @@ else:
 
 def _furnished(cls: Any, *, frozen: bool) -> type:
     cls.__init__ = _init(cls)
+    cls.__compared__ = tuple(one.name for one in dataclasses.fields(cls) if one.compare)
     cls.__eq__, cls.__hash__ = _equal, None
     if "__repr__" not in vars(cls):
         cls.__repr__ = _shown
@@ -73,12 +74,16 @@ def _restored(self: Any, state: list[Any]) -> None:
         object.__setattr__(self, name, value)
 
 
+def _compared(self: Any) -> tuple[Any, ...]:
+    return tuple(getattr(self, name) for name in self.__compared__)
+
+
 def _equal(self: Any, other: Any) -> Any:
-    return _state(self) == _state(other) if other.__class__ is self.__class__ else NotImplemented
+    return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
 
 
 def _hashed(self: Any) -> int:
-    return hash(tuple(_state(self)))
+    return hash(_compared(self))
 
 
 def _shown(self: Any) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from envctl import git, state
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Namespace, Talk
+from envctl.values import dataclass
 
 KEY_BYTES = 32
 WAIT = 30.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from envctl.audit import timeline
 from envctl.audit.values import Facts, Ground, Visit
 from envctl.model import Seen
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

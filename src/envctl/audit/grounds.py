@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import leases, servers, services
@@ -14,6 +13,7 @@ from envctl.errors import EnvctlError
 from envctl.model import Address, Running, Seen, Unseen
 from envctl.project import Project
 from envctl.runs import folders
+from envctl.values import dataclass
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from envctl import services, state, workspaces
@@ -16,6 +15,7 @@ from envctl.inventory.verdicts import quarantined
 from envctl.model import Address, Resource, Running, Talk
 from envctl.project import Project
 from envctl.recovery.visit import visited
+from envctl.values import dataclass
 
 LOGINS = ("role",)
 LONGEST = 160

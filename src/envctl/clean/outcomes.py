@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from envctl.clean.plans import Action
 from envctl.errors import EnvctlError
 from envctl.inventory.places import told
+from envctl.values import dataclass
 
 Result = Literal["done", "gone", "kept", "failed"]
 """Done; nothing left to do; the evidence no longer holds; it was refused or went wrong."""

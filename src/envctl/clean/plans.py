@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -11,6 +10,7 @@ from envctl import services
 from envctl.inventory import Inventory
 from envctl.inventory.verdicts import SHARED, moment, quarantined
 from envctl.model import Finding, Resource, Unseen
+from envctl.values import dataclass
 
 Do = Literal["keep", "drop", "quarantine", "expire"]
 ORDER: tuple[Do, ...] = ("drop", "quarantine", "expire", "keep")

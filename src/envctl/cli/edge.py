@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl.errors import EnvctlError, UsageError
 from envctl.output import Output
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.model import Environment

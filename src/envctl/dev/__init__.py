@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from envctl import leases, sandbox, servers, services, workspaces
 from envctl.dev import tests
@@ -14,6 +13,7 @@ from envctl.model import Address, Holder, Resource, Running, Sighting, Talk
 from envctl.project import Project
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
+from envctl.values import dataclass
 
 
 def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk) -> Sandbox:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from envctl import leases, residue, sandbox, servers, services
 from envctl.errors import EnvctlError
@@ -13,6 +13,7 @@ from envctl.project import Project
 from envctl.runs import folders
 from envctl.runs.folders import Record, Residue
 from envctl.services.base import Template
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

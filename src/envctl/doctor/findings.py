@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 from envctl.errors import EnvctlError
 from envctl.project import Project
+from envctl.values import dataclass
 
 Level = Literal["ok", "warning", "problem"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.engines.base import Record
 from envctl.errors import ConfigError, EnvctlError, UnavailableError
 from envctl.model import Address, Need, Resource, Running, Server, ServerSet, Sighting, Talk
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from envctl import git, state
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
 from envctl.hooks import place, record
+from envctl.values import dataclass
 
 REFS = "refs.json"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from envctl.errors import EnvctlError
 from envctl.hooks import files, place, record, text
 from envctl.hooks.place import Place
 from envctl.hooks.record import Record
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl.errors import EnvctlError
 from envctl.hooks.text import Refused
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,7 @@ from envctl.hooks.branches import Seen
 from envctl.hooks.place import Place
 from envctl.hooks.record import Entry, Record
 from envctl.model import Talk
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import git, shell
@@ -11,6 +10,7 @@ from envctl.errors import EnvctlError, UsageError
 from envctl.git import Checkout
 from envctl.model import Command
 from envctl.shell import Done
+from envctl.values import dataclass
 
 NAME = "reference-transaction"
 KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from envctl import state
 from envctl.digests import hexdigest
 from envctl.hooks.place import NAME
 from envctl.model import Talk
+from envctl.values import dataclass
 
 RECORD, LOG, LOCK = "hook.json", "hook.log", "lock"
 SEEN, WAITING = "seen", "waiting"

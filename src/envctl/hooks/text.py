@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from envctl.digests import hexdigest
 from envctl.errors import UsageError
+from envctl.values import dataclass
 
 VERSION = 1
 SHEBANG = b"#!/bin/sh\n"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from envctl.inventory import books, evidence, leftovers, places, verdicts
 from envctl.model import Finding, Talk, Unseen
 from envctl.project import Project
+from envctl.values import dataclass
 
 __all__ = ["Inventory", "take"]
 

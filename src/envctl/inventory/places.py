@@ -6,7 +6,7 @@ import ipaddress
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from envctl import services
@@ -16,6 +16,7 @@ from envctl.model import Address, Seen, Talk, Unseen
 from envctl.project import Project
 from envctl.recovery.visit import Visit, visited
 from envctl.services import likeness
+from envctl.values import dataclass
 
 TOGETHER = 8
 TELLING = frozenset({"postgres"})

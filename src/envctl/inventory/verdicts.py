@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Literal
 
 from envctl import namespace
 from envctl.environments import PRIMARY, Patterns, fill
 from envctl.model import Finding, Owner, Resource, Verdict
+from envctl.values import dataclass
 from envctl.workspaces import Workspace
 
 QUARANTINE = "quarantine"

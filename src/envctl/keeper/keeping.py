@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from envctl.errors import EnvctlError
 from envctl.keeper import signals
 from envctl.keeper.family import WITNESSED
 from envctl.model import Command
+from envctl.values import dataclass
 
 ADOPTS = sys.platform == "linux"
 """Whether the kernel can hand the orphans among its descendants to a keeper."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -17,6 +16,7 @@ from envctl.leaks.rows import Audit, Row, ordered
 from envctl.model import Talk, Unseen
 from envctl.project import Project
 from envctl.toml.words import did_you_mean
+from envctl.values import dataclass
 
 LOCAL, REGISTRY = "local", "registry"
 """What `--target` calls this machine, and the image registry."""

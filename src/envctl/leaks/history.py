@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 
 from envctl import state
 from envctl.errors import EnvctlError
 from envctl.leaks.rows import Audit, Row, count, weight
 from envctl.model import Talk
+from envctl.values import dataclass
 
 KEPT = 200
 """Audits; nearly four years of weekly ones."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from envctl.environments import SIX
 from envctl.leaks.plain import age
 from envctl.leaks.rows import Row, moment
+from envctl.values import dataclass
 
 ANY = "(any)"
 """How what is of no one environment is headed."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from envctl.leaks.registry import Tag
 from envctl.leaks.rows import Row
 from envctl.leaks.targets import ENVIRONMENT, HOME, PROJECT, Target, Thing, removal
 from envctl.model import Verdict
+from envctl.values import dataclass
 
 Pulls = frozenset[int] | None
 """The open pull requests; None where nobody could tell."""

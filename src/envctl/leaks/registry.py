@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from envctl.digests import hexdigest
 from envctl.errors import UnavailableError
 from envctl.leaks import web
+from envctl.values import dataclass
 
 TAG = re.compile("pr-([1-9][0-9]{0,8})")
 ACCEPTED = ", ".join(

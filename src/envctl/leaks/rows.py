@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 from envctl.model import Finding, Owner, Resource, Unseen, Verdict
+from envctl.values import dataclass
 
 LEAKS: tuple[Verdict, ...] = ("orphan", "unexplained")
 PURPOSES = ("template", "pool", "quarantine", "worker")

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
 from envctl import containers, shell
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Command
+from envctl.values import dataclass
 
 Kind = Literal["container", "volume", "network", "image"]
 STACK, PROJECT = "com.docker.compose.project", "envctl.project"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from envctl.errors import UnavailableError
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector

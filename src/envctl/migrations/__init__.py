@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from envctl.digests import hexdigest
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Talk
+from envctl.values import dataclass
 
 IGNORED = frozenset({"__pycache__", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"})
 """What changes without a migration having changed."""

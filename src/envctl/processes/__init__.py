@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from envctl.errors import PortTakenError, UsageError
@@ -18,6 +18,7 @@ from envctl.keeper.keeping import Kept
 from envctl.model import Command, Talk
 from envctl.processes import health, terminal
 from envctl.processes.ensemble import Ensemble, Member
+from envctl.values import dataclass
 
 Remaining = Callable[[Sequence[int]], None]
 """Takes the pids of processes that live on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ from envctl.recovery.visit import visited
 from envctl.runs import folders
 from envctl.runs.folders import Record
 from envctl.services.base import Service
+from envctl.values import dataclass
 
 PATIENCE = 10.0
 """Seconds that the sessions of dying processes have to go away."""

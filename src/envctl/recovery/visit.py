@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from envctl import engines, idle, leases
 from envctl.held import Lease
 from envctl.model import Address, Holder, Running, Server, Talk
+from envctl.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from envctl.namespace import Names
 from envctl.project import Project
 from envctl.runs import folders
 from envctl.runs.folders import Record
+from envctl.values import dataclass
 
 SLOTS = 98
 Home = Path | Callable[[str], Path]

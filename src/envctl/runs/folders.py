@@ -11,13 +11,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from envctl import state
 from envctl.errors import EnvctlError
 from envctl.residue import LOCK, RECORD, VERDICT, dead, ours, private
+from envctl.values import dataclass
 
 MAKING = ".making"
 """A lock: shared by those who make folders under private names, exclusive for whoever removes forgotten ones."""

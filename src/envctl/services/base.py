@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,7 @@ from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, Seen, ServerKind, Talk
 from envctl.services.likeness import Like
 from envctl.services.quarantine import unmoved
+from envctl.values import dataclass
 
 Outcome = tuple[Resource, EnvctlError | None]
 """One resource that was to go, and why it did not."""

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from envctl.services.base import Building, Template, Templates
 from envctl.templates import stages, upkeep
 from envctl.templates.stages import Stage
 from envctl.templates.upkeep import evict, refill
+from envctl.values import dataclass
 
 __all__ = ["Ready", "Template", "clone", "discard", "evict", "fresh", "ready", "refill"]
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from envctl import migrations
 from envctl.digests import hexdigest
 from envctl.migrations import Fingerprint, Migration, Step
 from envctl.services.base import Template
+from envctl.values import dataclass
 
 DIGITS = 12
 """How much of a file's digest a template remembers."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from envctl.dev import psql
 from envctl.document import Duration
 from envctl.errors import UsageError
 from envctl.model import Resource
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.testing.live import Live

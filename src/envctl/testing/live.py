@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from envctl.testing.attendant import Attendant
 from envctl.testing.sandboxes import Sandboxes
 from envctl.testing.timings import Timings
 from envctl.testing.wish import Wish
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.audit import Audit

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from envctl import sandbox, services, templates, variables
@@ -15,6 +15,7 @@ from envctl.model import Access, Address, Claim, Resource, Running
 from envctl.project import Project
 from envctl.sandbox import Sandbox
 from envctl.templates import Ready, Template
+from envctl.values import dataclass
 
 TOGETHER = 8
 """How many sandboxes are made at the same time; more would only wait for the same disk and processors."""

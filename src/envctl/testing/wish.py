@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from envctl import variables
 from envctl.config import Suite
 from envctl.errors import UsageError
 from envctl.project import Project
+from envctl.values import dataclass
 
 PLAIN = re.compile(r"[\w@%+=:,./ -]+")
 """A command line in which no character means anything to a shell."""

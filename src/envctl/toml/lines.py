@@ -7,11 +7,12 @@ import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from envctl.errors import ConfigError
+from envctl.values import dataclass
 
 KeyPath = tuple[str | int, ...]
 

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ from envctl.engines.compose.waiting import Start
 from envctl.errors import UnavailableError
 from envctl.model import Address, Command, Resource, Running, ServerSet, Sighting, Talk
 from envctl.shell import Done
+from envctl.values import dataclass
 
 __all__ = ["ENGINE", "project_file"]
 

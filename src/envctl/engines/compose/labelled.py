@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from envctl import containers, shell
@@ -13,6 +12,7 @@ from envctl.engines.compose import own
 from envctl.engines.compose.seen import LABEL
 from envctl.errors import UnavailableError
 from envctl.model import Command
+from envctl.values import dataclass
 
 COMPOSE = f"{LABEL}project"
 

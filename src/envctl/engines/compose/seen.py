@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from envctl import containers, shell
 from envctl.containers import Runtime
 from envctl.errors import UnavailableError
 from envctl.model import Observed
+from envctl.values import dataclass
 
 LABEL = "com.docker.compose."
 LOOPBACK = ("127.", "::1")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from envctl import shell
 from envctl.containers import Runtime
 from envctl.model import Command
+from envctl.values import dataclass
 
 UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZE = re.compile(r"([0-9.]+)\s*([kMGT]?B)", re.IGNORECASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from envctl import compose_file
 from envctl.compose_file import Declared
@@ -14,6 +14,7 @@ from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose.seen import Seen
 from envctl.errors import UnavailableError
 from envctl.model import Observed, Server, ServerSet, Talk
+from envctl.values import dataclass
 
 PATIENCE = 120.0
 """How long a container may take from its start to its first answer."""

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import IO, TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 from envctl import shell, state
 from envctl.errors import EnvctlError
 from envctl.model import Command, Server
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     import psutil

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from signal import SIGKILL
 
@@ -20,6 +20,7 @@ from envctl.engines.embedded.daemon import Daemon
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
 from envctl.model import Address, Need, Place, Program, Running, Server, ServerSet, Talk
 from envctl.unprivileged import Way
+from envctl.values import dataclass
 
 HOST = "127.0.0.1"
 READY_WITHIN = 60.0

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from envctl import state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Environment, Owner, Resource
+from envctl.values import dataclass
 
 ENDING = "-embedded"
 OLD = ".old"

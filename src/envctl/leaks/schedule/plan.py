@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from envctl import shell, state
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
 from envctl.project import Project
+from envctl.values import dataclass
 
 CARRIED = ("PATH", "HOME", "ENVCTL_STATE_DIR", "XDG_STATE_HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")
 """What cron does not know and the audit needs. Tokens are not among it: a crontab is no place for a secret."""

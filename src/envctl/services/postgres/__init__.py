@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult
@@ -15,6 +14,7 @@ from envctl.model import Access, Address, Capacity, Claim, Command, Container, O
 from envctl.services.base import Outcome, Templates
 from envctl.services.likeness import Like
 from envctl.settings import setting
+from envctl.values import dataclass
 
 PORT = 5432
 OURS = frozenset({"listen_addresses", "port", "unix_socket_directories", "data_directory", "hba_file", "config_file"})

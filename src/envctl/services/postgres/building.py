@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services.base import Template, owned_by
 from envctl.services.postgres import clone, create, drop, link, private, records, sessions
 from envctl.services.postgres.records import SERVICE
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.services.postgres import Settings

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envctl import state
 from envctl.errors import EnvctlError
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection

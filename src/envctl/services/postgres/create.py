@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -13,6 +13,7 @@ from envctl.services import quarantine
 from envctl.services.base import of_this_run, owned_by, same_claimant
 from envctl.services.postgres import link, private, records
 from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.services.postgres.link import Connection

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from envctl import shell
 from envctl.errors import UnavailableError
 from envctl.model import Command, Place, Program
+from envctl.values import dataclass
 
 OLDEST = 14
 """The first version with all that we use: `client_connection_check_interval`, `DROP DATABASE` we can trust."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from envctl import owners
@@ -13,6 +13,7 @@ from envctl.services import likeness
 from envctl.services.base import leased, not_ours, owned_by, same_record
 from envctl.services.likeness import Like
 from envctl.services.postgres import link, private, sessions
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from psycopg.sql import Composed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from envctl.services.base import Outcome, leased, not_ours, of_this_run, one_by_
 from envctl.services.likeness import Like
 from envctl.services.redis import wire
 from envctl.settings import setting
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from envctl.services.redis import registry

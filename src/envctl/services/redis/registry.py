@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from envctl import owners
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Owner
 from envctl.services.redis import wire
+from envctl.values import dataclass
 
 HASH = "envctl:registry"
 """Maps an identity to `KIND:NUMBER RECORD`, in the administrator's own database."""

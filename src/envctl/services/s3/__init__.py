@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_cla
 from envctl.services.likeness import Like
 from envctl.services.quarantine import inside
 from envctl.settings import setting
+from envctl.values import dataclass
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{3,64}")
 """An access key that the configuration may fix."""

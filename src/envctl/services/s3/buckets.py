@@ -7,13 +7,14 @@ import io
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
 from envctl import owners
 from envctl.errors import EnvctlError
 from envctl.model import Owner
+from envctl.values import dataclass
 
 TAG = "envctl"
 """Our tags: `envctl.0`, `envctl.1` … hold the record in pieces, `envctl.identity` whose key opens the bucket."""

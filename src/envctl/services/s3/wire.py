@@ -8,7 +8,6 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
@@ -16,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from envctl.errors import UnavailableError
 from envctl.model import Address
+from envctl.values import dataclass
 
 FORM = "application/x-www-form-urlencoded"
 PAIR = re.compile(r"<Key>([^<]*)</Key>\s*<Value>([^<]*)</Value>")
