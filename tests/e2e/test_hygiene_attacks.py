@@ -46,6 +46,13 @@ def test_a_branch_a_and_a_branch_a_gw1(shared: Ground) -> None:
     check(replace(SHOP, places=(gone, there), runs=(Run("dead", 0, 1), Run("at work", 1, 1))), shared)
 
 
+def test_a_server_that_several_hosts_share(shared: Ground) -> None:
+    """What another host has in quarantine, or what a run of nobody knows which host made there, is not ours to drop."""
+    theirs = (Stranger("shop_dev_x", "another host's"), Stranger("shop_dev_y", "no such checkout"))
+    check(replace(SHOP, engine="external", strangers=theirs, runs=(Run("ended", 0), Run("dead", 0))), shared)
+    check(replace(SHOP, engine="external", strangers=theirs, everything=True), shared)
+
+
 # names
 
 

@@ -171,7 +171,7 @@ def worlds(draw: st.DrawFn) -> World:
         runs=tuple(draw(st.lists(runs(), max_size=2))),
         strangers=tuple(draw(st.lists(strangers(project), max_size=2, unique_by=lambda one: (one.kind, one.name)))),
         asides=tuple(draw(st.lists(asides, max_size=1))),
-        engine=draw(rarely("external", "embedded")),
+        engine=draw(rarely("external", "embedded", one_in=3)),
         clock=draw(some("right", "forward", "back", "broken", "another boot")),
         repository=draw(some("whole", "gone", "no objects", "no refs", "broken HEAD")),
         someone=draw(rarely(True, False)),
