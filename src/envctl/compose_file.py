@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from envctl import containers, shell
+from envctl import containers, shell, texts
 from envctl.containers import Stack
 from envctl.errors import ConfigError
 from envctl.model import Container, Need, Observed
@@ -203,7 +203,4 @@ def _value(value: Any) -> str:
 
 
 def _template(name: str) -> Template:
-    here = Path(__file__).parent
-    packaged = here / "_templates" / "compose" / name
-    found = packaged if packaged.is_file() else here.parents[1] / "templates" / "compose" / name
-    return Template(found.read_text())
+    return Template(texts.read("compose", name))

@@ -109,7 +109,7 @@ def fresh(path: Path) -> Iterator[tuple[IO[str], Path]]:
     """A private file beside `path`, to be given that name when it is written; those that dead writers left go."""
     for left in os.listdir(path.parent):  # noqa: PTH208  (half the time of a Path for each)
         if left.startswith(f".{path.name}."):
-            _discard(path.with_name(left))
+            discard(path.with_name(left))
     while True:
         name = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -125,8 +125,8 @@ def fresh(path: Path) -> Iterator[tuple[IO[str], Path]]:
             return
 
 
-def _discard(path: Path) -> None:
-    """Remove a file unless a writer has it locked; the lock is ours while we do so."""
+def discard(path: Path) -> None:
+    """Remove a file that was made aside, unless its writer has it locked; the lock is ours while we do so."""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:

@@ -28,7 +28,7 @@ LAYERS = (
     ("namespace",),
     ("environments", "settings", "digests"),
     ("model",),
-    ("errors", "values"),
+    ("errors", "texts", "values"),
 )
 """Each imports from the layers below it, and from its own."""
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from envctl import state
 from envctl.errors import EnvctlError
 from envctl.hooks.text import Refused
 from envctl.values import dataclass
@@ -99,7 +100,7 @@ def sweep(path: Path) -> None:
     with suppress(OSError):
         for left in path.parent.iterdir():
             if pattern.fullmatch(left.name):
-                _discard(left)
+                state.discard(left)
 
 
 @contextmanager
@@ -119,16 +120,6 @@ def _aside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
                 name.unlink(missing_ok=True)
     except OSError as error:
         raise failed(path, error) from error
-
-
-def _discard(path: Path) -> None:
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        finally:
-            os.close(descriptor)
 
 
 def failed(path: Path, error: OSError) -> EnvctlError:

@@ -11,6 +11,7 @@ import shlex
 from pathlib import Path
 from string import Template
 
+from envctl import texts
 from envctl.digests import hexdigest
 from envctl.errors import UsageError
 from envctl.values import dataclass
@@ -144,7 +145,4 @@ class _Holes(Template):
 
 
 def _template() -> _Holes:
-    here, name = Path(__file__).parents[1], "reference-transaction.sh"
-    packaged = here / "_templates" / "hooks" / name
-    source = packaged if packaged.is_file() else here.parents[1] / "templates" / "hooks" / name
-    return _Holes(source.read_text())
+    return _Holes(texts.read("hooks", "reference-transaction.sh"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envctl.environments import SIX
+from envctl.inventory.verdicts import moment
 from envctl.leaks.plain import age
-from envctl.leaks.rows import Row, moment
+from envctl.leaks.rows import Row
 from envctl.values import dataclass
 
 ANY = "(any)"

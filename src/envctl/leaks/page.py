@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 
-from envctl import state
+from envctl import state, texts
 from envctl.errors import EnvctlError
-from envctl.leaks import overview, plots, texts
+from envctl.leaks import overview, plots
 from envctl.leaks.history import Past
 from envctl.leaks.plain import age, harmless, local_time
 from envctl.leaks.rows import Audit, Row, count, weight
@@ -44,7 +45,7 @@ def html(audit: Audit, audits: Sequence[Past]) -> str:
         else f"No leaks in {audit.project}"
     )
     limited = f" · limited to {audit.limited}" if audit.limited else ""
-    return texts.template("page.html").substitute(
+    return Template(texts.read("leaks", "page.html")).substitute(
         title=_text(f"envctl leaks: {found}"),
         headline=_text(found),
         subtitle=_text(f"{local_time(audit.at)} · looked for {audit.seconds:.1f} s{limited}"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from envctl.leaks.rows import Audit, Row, count, moment, weight
+from envctl.inventory.verdicts import moment
+from envctl.leaks.rows import Audit, Row, count, weight
 from envctl.render import size
 
 LONGEST = 300

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import Any, get_args
 
 from envctl.model import Finding, Owner, Resource, Unseen, Verdict
@@ -122,15 +121,6 @@ def as_json(audit: Audit) -> dict[str, Any]:
 def ordered(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The worst first, then by environment, place, kind and name."""
     return tuple(sorted(rows, key=lambda one: (ORDER.index(one.verdict), one.environment, one.key)))
-
-
-def moment(text: str) -> datetime | None:
-    """A written moment; one without a zone is UTC. None where it cannot be read."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _kind(resource: Resource) -> str:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from envctl.errors import UsageError
-from envctl.leaks.rows import Audit, moment
+from envctl.inventory.verdicts import moment
+from envctl.leaks.rows import Audit
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -6,10 +6,10 @@ import os
 import shlex
 import tempfile
 from pathlib import Path
+from string import Template
 
-from envctl import shell
+from envctl import shell, texts
 from envctl.errors import EnvctlError
-from envctl.leaks import texts
 from envctl.leaks.schedule.plan import HOUR, Plan
 from envctl.model import Command
 
@@ -24,7 +24,7 @@ def available() -> bool:
 def line(plan: Plan) -> bytes:
     """The line, as cron reads it: to cron, though not to the shell, a bare `%` is a line break."""
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in plan.variables.items())
-    text = texts.template("crontab").substitute(
+    text = Template(texts.read("leaks", "crontab")).substitute(
         minute=plan.minute,
         hour=HOUR,
         day="1" if plan.weekly else "*",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from string import Template
 
-from envctl import shell
+from envctl import shell, texts
 from envctl.errors import EnvctlError
-from envctl.leaks import texts
 from envctl.leaks.schedule.plan import HOUR, Plan
 from envctl.model import Command
 
@@ -39,7 +39,10 @@ def units(plan: Plan) -> dict[str, str]:
         "calendar": f"{'Mon ' if plan.weekly else ''}*-*-* {HOUR:02}:{plan.minute:02}:00",
     }
     kinds = ("service", "timer")
-    return {f"{name(plan.key)}.{kind}": texts.template(f"envctl-leaks.{kind}").substitute(values) for kind in kinds}
+    return {
+        f"{name(plan.key)}.{kind}": Template(texts.read("leaks", f"envctl-leaks.{kind}")).substitute(values)
+        for kind in kinds
+    }
 
 
 def name(key: str) -> str:
