@@ -169,7 +169,9 @@ def worlds(draw: st.DrawFn) -> World:
         neighbour,
         places=tuple(draw(places(name)) for name in names),
         runs=tuple(draw(st.lists(runs(), max_size=2))),
-        strangers=tuple(draw(st.lists(strangers(project), max_size=2, unique_by=lambda one: (one.kind, one.name)))),
+        strangers=tuple(
+            draw(st.lists(strangers(project), min_size=1, max_size=4, unique_by=lambda one: (one.kind, one.name)))
+        ),
         asides=tuple(draw(st.lists(asides, max_size=1))),
         engine=draw(rarely("external", "embedded", one_in=3)),
         clock=draw(some("right", "forward", "back", "broken", "another boot")),

@@ -52,7 +52,7 @@ def _open_what_is_closed() -> None:
 
 
 def _at_once(words: Sequence[str], rest: tuple[str, ...]) -> None:
-    """`envctl ns` and `envctl test` as they are mostly typed: without a parser, which costs as much as `ns` itself."""
+    """`ns`, `test` and `run` as they are mostly typed: without a parser, which costs as much as all of `ns`."""
     name, *more = words or [""]
     work: Callable[[Edge], object] | None = None
     if name == "ns" and more in ([], ["--json"]) and not rest:
@@ -61,6 +61,8 @@ def _at_once(words: Sequence[str], rest: tuple[str, ...]) -> None:
         from envctl.cli.running import run_tests
 
         work = partial(run_tests, suite="".join(more))
+    elif name == "run" and not more:
+        from envctl.cli.running import run_command as work
     if work is None:
         return
     folder, namespace, engine = (os.environ.get(f"ENVCTL_{one}", "") for one in ("PROJECT", "NAMESPACE", "ENGINE"))

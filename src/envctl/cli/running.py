@@ -38,6 +38,19 @@ def run_tests(
     return ran(edge, project, wished, timings)
 
 
+def run_command(
+    edge: Edge, *, timings: Path | None = None, environment: Environment = "test", audit: bool = False, **flags: bool
+) -> int:
+    """Run what stood after `--`."""
+    from envctl.testing import wish
+
+    if not edge.flags.rest:
+        raise UsageError("there is nothing to run", hint="the command stands after --: envctl run -- go test ./...")
+    project = edge.project(environment)
+    wished = wish.of_command(project, edge.flags.rest, audit=audit or project.config.test.audit, **flags)
+    return ran(edge, project, wished, timings)
+
+
 def ran(edge: Edge, project: Project, wished: Wish, file: Path | None) -> int:
     """Run it, tell what came of it, and return the exit code."""
     from envctl import testing

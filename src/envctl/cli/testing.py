@@ -11,7 +11,6 @@ import typer
 from envctl.cli import running
 from envctl.cli.edge import Edge
 from envctl.cli.parser import command
-from envctl.errors import UsageError
 
 Scratch = Annotated[
     bool, typer.Option("--from-scratch", help="Migrate from zero, whatever templates there are. Always so in `ci`.")
@@ -68,14 +67,9 @@ def run(
     environment: Where = "test",
 ) -> int:
     """Run any command in a sandbox that goes with it. Example: envctl run -- go test ./..."""
-    from envctl.testing import wish
-
-    if not edge.flags.rest:
-        raise UsageError("there is nothing to run", hint="the command stands after --: envctl run -- go test ./...")
-    project = edge.project(environment)
-    asked = audit or project.config.test.audit
-    wished = wish.of_command(project, edge.flags.rest, from_scratch=from_scratch, keep_failed=keep, audit=asked)
-    return running.ran(edge, project, wished, timings)
+    return running.run_command(
+        edge, timings=timings, environment=environment, from_scratch=from_scratch, keep_failed=keep, audit=audit
+    )
 
 
 def shell(edge: Edge, environment: Where = "test") -> int:
