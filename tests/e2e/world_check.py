@@ -20,7 +20,7 @@ def check(world: World, ground: Ground) -> None:
         before, state = there.listing(), kept(there)
         plan = there.planned()
         assert (there.listing(), kept(there)) == (before, state), "looking has changed something"
-        with telling(there.apply(plan)):
+        with telling(there.apply(plan), sound=not world.everything):
             unlike(there, before, there.listing(), done=False)
         with telling(there.apply(there.planned())):
             unlike(there, before, there.listing(), done=True)
@@ -31,11 +31,11 @@ def check(world: World, ground: Ground) -> None:
 
 
 @contextmanager
-def telling(outcomes: tuple[Outcome, ...]) -> Iterator[None]:
+def telling(outcomes: tuple[Outcome, ...], *, sound: bool = True) -> Iterator[None]:
     """A failure says what envctl said. What the evidence speaks against is not tried in the first place."""
     try:
         yield
-        assert not [one for one in outcomes if one.result == "failed"], "something was tried that failed"
+        assert not sound or all(one.result != "failed" for one in outcomes), "something was tried that failed"
     except AssertionError as error:
         for one in outcomes:
             error.add_note(f"{one.result}: {one.action.do} {one.action.finding.resource.name}: {one.why}")
