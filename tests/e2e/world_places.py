@@ -99,8 +99,8 @@ def _end(place: Place, repository: Path, folder: Path, branch: str) -> None:
         if place.end == "locked":
             git(repository, "worktree", "lock", str(folder))
         shutil.rmtree(folder)
-        if place.end != "folder gone":
-            git(repository, "worktree", "prune")
+        if place.end == "pruned":  # Its own folder alone: `prune` would take those of other places that look gone, too.
+            git(repository, "worktree", "remove", "--force", str(folder))
     elif place.end == "moved":
         git(repository, "worktree", "move", str(folder), f"{folder} elsewhere")
     elif place.end == "moved by hand":
