@@ -117,3 +117,19 @@ def test_logins_come_after_what_belongs_to_them_and_what_stays_comes_last() -> N
 def test_a_plan_passes_on_where_nobody_could_look() -> None:
     unseen = (Unseen("dev-compose postgres", "it is not up"),)
     assert plan(Inventory((), unseen), Scope(), NOW).unseen == unseen
+
+
+def test_a_checkout_that_uses_one_thing_keeps_the_others() -> None:
+    bucket = finding("orphan", kind="bucket", name="statements")
+    for scope in (PLAIN, Scope(everything=True)):
+        assert not planned(finding("live", remedy=""), bucket, scope=scope).todo
+    other = replace(DEV, namespace="feature_y")
+    assert planned(finding("live", other, remedy=""), bucket).todo[0].do == "quarantine"
+    assert planned(finding("live", RUN, remedy=""), bucket).todo[0].do == "quarantine"
+
+
+def test_logins_go_after_everything_that_may_be_theirs() -> None:
+    login, new = finding("idle", kind="role", name="a"), finding("idle", name="new")
+    old = finding("idle", ASIDE, name="z")
+    plan = planned(login, new, old, scope=Scope(everything=True))
+    assert [one.finding.resource.name for one in plan.actions] == ["new", "z", "a"]

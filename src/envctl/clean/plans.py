@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -68,8 +68,12 @@ def plan(inventory: Inventory, scope: Scope, now: datetime) -> Plan:
 
 
 def decided(findings: Iterable[Finding], scope: Scope, now: datetime) -> list[Action]:
-    """What to do about each. A login stays as long as something that belongs to it does."""
-    actions = [_action(one, scope, now) for one in findings]
+    """What to do about each. A login stays as long as something that belongs to it does, and what a checkout has goes
+    together: whoever is connected to its database may want its bucket next.
+    """
+    found = list(findings)
+    used = {_checkout(one) for one in found if one.verdict == "live"}
+    actions = [_spared(_action(one, scope, now), used) for one in found]
     staying = {_whose(one.finding) for one in actions if one.do == "keep" and one.finding.resource.kind not in LOGINS}
     return [
         Action("keep", one.finding, "something that belongs to it stays")
@@ -84,6 +88,13 @@ def _action(finding: Finding, scope: Scope, now: datetime) -> Action:
     if do != "keep" and scope.older and not _older(finding.resource, scope.older, now):
         return Action("keep", finding, f"it is not older than was asked for ({finding.reason})")
     return Action(do, finding, finding.reason)
+
+
+def _spared(action: Action, used: Container[str]) -> Action:
+    checkout = _checkout(action.finding)
+    if action.do in ("drop", "quarantine") and checkout and checkout in used:
+        return Action("keep", action.finding, "something else of its namespace is in use")
+    return action
 
 
 def _decision(finding: Finding, scope: Scope) -> Do:
@@ -113,6 +124,12 @@ def _of_branch(finding: Finding, branch: str) -> bool:
     return not branch or (owner is not None and branch in (owner.branch, owner.namespace))
 
 
+def _checkout(finding: Finding) -> str:
+    """The namespace whose lasting data it is; empty for what is a run's."""
+    owner = finding.resource.owner
+    return owner.namespace if owner and finding.environment == "dev" else ""
+
+
 def _whose(finding: Finding) -> tuple[str, ...]:
     owner, place = finding.resource.owner, (finding.place, finding.resource.service)
     return (*place, owner.namespace, owner.environment, owner.worker) if owner else place
@@ -123,5 +140,8 @@ def _kind(resource: Resource) -> str:
 
 
 def _order(action: Action) -> tuple[int, str, str, bool, str]:
+    """Logins behind all that may be theirs, whatever is to be done with that."""
     one = action.finding.resource
-    return ORDER.index(action.do), action.finding.place, one.service, one.kind in LOGINS, one.name
+    rank, login = ORDER.index(action.do), one.kind in LOGINS
+    last = max(rank, ORDER.index("expire")) if login else rank
+    return last, action.finding.place, one.service, login, one.name
