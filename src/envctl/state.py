@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from envctl.errors import EnvctlError, LockTimeoutError
+from envctl.errors import EnvctlError, LockTimeoutError, UsageError
 from envctl.model import Talk
 
 VERSION = 1
@@ -38,7 +39,7 @@ def root() -> Path:
 def folder(path: Path) -> Path:
     """Make a private folder (0700), and its parents; one that others could change is refused."""
     if root() in path.parents:
-        refuse_shared()
+        refuse_unfit()
     try:
         for one in (*reversed(path.parents), path):
             if not one.exists():
@@ -52,10 +53,20 @@ def folder(path: Path) -> Path:
     return path
 
 
-def refuse_shared() -> None:
-    """Refuse a state folder that others could change, before anything in it is believed; it need not be there yet."""
+def refuse_unfit() -> None:
+    """Refuse a state folder that is none, or that others could change, before anything in it is believed.
+
+    It need not be there yet.
+    """
+    chosen = os.environ.get("ENVCTL_STATE_DIR", "")
+    if chosen and not os.path.isabs(chosen):  # noqa: PTH117  (a Path costs more than all else here)
+        cause = f"{chosen} would be another folder wherever a command is called"
+        raise UsageError("ENVCTL_STATE_DIR is no absolute path", cause=cause, hint="write it from / on")
     with suppress(OSError):  # It is not there yet, or whoever needs it will say what is wrong.
-        _refuse_shared(root(), root().stat())
+        found = root().stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise UsageError(f"the state folder {root()} is no folder", hint="set ENVCTL_STATE_DIR to another path")
+        _refuse_shared(root(), found)
 
 
 def _refuse_shared(path: Path, found: os.stat_result) -> None:

@@ -268,3 +268,19 @@ def test_the_log_of_recovery_is_bounded(project: Project) -> None:
     assert log.read_text() == ""
     assert log.with_suffix(".log.old").stat().st_size == recovery.LOG_LIMIT + 1
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+def test_what_is_being_cleaned_is_residue_still(project: Project) -> None:
+    """Who looks for what a failed run kept finds it also while recovery has its lock."""
+    dead = died(project)
+    dead.keep(("one",))
+    descriptor = folders.taken(dead.folder)
+    assert descriptor is not None
+    try:
+        state.write(dead.folder / residue.VERDICT, {})
+        (found,) = folders.residue(project.home)
+        assert found.record is not None
+        assert found.record.kept == ("one",)
+        assert not folders.live(project.home)
+    finally:
+        state.free(descriptor)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from envctl import state
-from envctl.errors import EnvctlError, LockTimeoutError
+from envctl.errors import EnvctlError, LockTimeoutError, UsageError
 
 
 def silent(_: str) -> None: ...
@@ -181,3 +181,15 @@ def test_writers_at_once_never_lose_their_files_to_each_other(tmp_path: Path) ->
     assert [one.wait() for one in writers] == [0] * 4
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
     assert state.read(tmp_path / "a.json") == {"version": 1, "n": 199}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"), [("state", "is no absolute path"), ("file", "is no absolute path"), ("{}/file", "is no folder")]
+)
+def test_a_state_folder_that_can_be_none_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, said: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ENVCTL_STATE_DIR", chosen.format(tmp_path))
+    with pytest.raises(UsageError, match=said):
+        state.refuse_unfit()

@@ -47,7 +47,7 @@ class Edge:
         from envctl import recovery, state
         from envctl.project import open_project
 
-        state.refuse_shared()
+        state.refuse_unfit()
         found = open_project(
             self.directory, environment, os.environ, namespace_flag=self.flags.namespace, engine=self.flags.engine
         )

@@ -62,8 +62,9 @@ def live(project_home: Path) -> list[Record]:
 
 
 def residue(project_home: Path) -> list[Residue]:
-    """What dead runs left."""
-    return [Residue(one, _readable(one)) for one in dead(project_home) if not private(one)]
+    """What dead runs left, also where recovery is at it right now."""
+    published = (one for one in sorted((project_home / "runs").glob("*")) if not private(one) and ours(one))
+    return [Residue(one, _readable(one)) for one in published if not alive(one)]
 
 
 def taken(folder: Path) -> int | None:

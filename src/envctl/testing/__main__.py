@@ -23,7 +23,7 @@ def main(root: Path) -> None:
     """Open a run for the project at `root`, say where its desk is, and close it when our stdin ends."""
     opened = False
     try:
-        state.refuse_shared()
+        state.refuse_unfit()
         project = open_project(root, "test", os.environ)
         wished = replace(wish.of_suite(project, "", ()), audit=False)  # There is no keeper that could look.
         voice = testing.Voice(_say, lambda line: None, lambda name, line: _say(line))

@@ -11,6 +11,8 @@ from envctl.testing import evidence
 if TYPE_CHECKING:
     from envctl.testing.live import Live
 
+SIGNALLED = 128
+"""Exit codes above it tell which signal ended a command."""
 HELP = {"--version", "-V", "-VV", "--help", "-h"}
 """With these pytest may end before it has loaded anything."""
 
@@ -20,7 +22,8 @@ def examine(live: Live) -> None:
     if live.code and live.attendant.wrong_tree:
         live.faults.append(_wrong_tree(live.attendant.wrong_tree))
     elif live.wish.is_pytest and not attended(live):
-        live.faults.append(_unheard())
+        if live.code <= SIGNALLED:  # Else somebody ended it before it had come that far.
+            live.faults.append(_unheard())
     elif live.wish.plugin and live.code in (0, 1):
         live.warning = doubt(live)
         if live.warning and live.wish.strict and not live.code:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import PurePath
 from typing import Any
@@ -71,7 +71,7 @@ def of_suite(project: Project, suite: str, words: Sequence[str], **flags: Any) -
         raise UsageError(
             f"no suite is called {suite}",
             cause=f"configured under [test.suites]: {known}",
-            hint=f"what the test program is to get stands after --: envctl test -- {suite}",
+            hint=_meant(suite, test.suites),
         )
     one = test.suites.get(suite, Suite())
     wish = Wish(
@@ -91,6 +91,15 @@ def of_suite(project: Project, suite: str, words: Sequence[str], **flags: Any) -
         wrong_tree=test.wrong_tree,
     )
     return replace(wish, **{key: value for key, value in flags.items() if value})
+
+
+def _meant(suite: str, known: Iterable[str]) -> str:
+    """The suite that is nearest; where none is near it was meant for the test program."""
+    from envctl.toml.words import did_you_mean
+
+    near = did_you_mean(suite, known)
+    meant = near.startswith("did you mean")
+    return near if meant else f"what the test program is to get stands after --: envctl test -- {suite}"
 
 
 def of_command(project: Project, words: Sequence[str], **flags: Any) -> Wish:
