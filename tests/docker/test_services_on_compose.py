@@ -70,6 +70,17 @@ def test_servers_are_found_by_what_they_are_and_the_app_is_not_started(ground: G
     assert sorted(ground.containers()) == ["cache", "db", "storage"]
 
 
+def test_a_service_that_the_configuration_names_is_used_as_its_own_image_says(ground: Ground) -> None:
+    """MinIO answers on another port than the S3 server that envctl would start itself."""
+    file = """services:
+  minio: {image: "minio/minio:latest", command: server /data, ports: ["9000"]}
+"""
+    needs = {"s3": Need(services.get("s3"), settings("s3"))}
+    running = ground.start(ground.servers(ground.checkout(file), needs, services={"s3": "minio"}))
+    assert running.servers["s3"].address.user == "minioadmin"
+    assert "minio" in running.servers["s3"].detail["version"].lower()
+
+
 @pytest.mark.parametrize("name", services.REGISTRY)
 def test_two_namespaces_share_a_server_of_the_projects_own(ground: Ground, tmp_path: Path, name: str) -> None:
     service, address = services.get(name), start(ground, name).servers[name].address

@@ -69,8 +69,8 @@ def gone(stack: Stack, service: str, compose_service: str) -> UnavailableError:
     )
 
 
-def unusable(one: Seen, seen: Observed, service: str) -> ConfigError:
-    """A container that runs and that we cannot get into."""
+def unusable(one: Seen, seen: Observed, service: str, *, named: bool) -> ConfigError:
+    """A container that runs and that we cannot get into. `named`: the configuration says which one it is."""
     if not seen.ports:
         return ConfigError(
             f"{service} publishes no port: container {one.name} can be reached by other containers only",
@@ -78,10 +78,12 @@ def unusable(one: Seen, seen: Observed, service: str) -> ConfigError:
             code="no_published_port",
         )
     ports = ", ".join(str(port) for port in seen.ports)
+    which = f'say which compose service it is in envctl.toml: [compose.services] {service} = "SERVICE"'
+    other = f"publish the port and set the login as the image for {service} asks for, or name another compose service"
     return ConfigError(
         f"container {one.name} cannot be used as {service}",
         cause=f"image {one.image}, published ports of the container: {ports}",
-        hint=f'say which compose service it is in envctl.toml: [compose.services] {service} = "SERVICE"',
+        hint=other if named else which,
         code="no_container",
     )
 

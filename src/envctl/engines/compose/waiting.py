@@ -13,7 +13,7 @@ from envctl.engines.compose import errors as compose_errors
 from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose.seen import Seen
 from envctl.errors import UnavailableError
-from envctl.model import Observed, Server, ServerSet, Talk
+from envctl.model import Address, Server, ServerSet, Talk
 from envctl.values import dataclass
 
 PATIENCE = 120.0
@@ -80,11 +80,8 @@ def _server(job: Start, seen: Mapping[str, Seen], service: str) -> Server:
         raise compose_errors.broken(job.stack.runtime, one, service)
     if one.status != "running" or (one.health == "starting" and not job.stack.runtime.podman):
         raise _NotYetError(one.health or one.status)
-    observed = _observed(job, one, service)
     kind = job.servers.needs[service].kind
-    address = kind.adopt(observed) if observed.ports else None
-    if address is None:
-        raise compose_errors.unusable(one, observed, service)
+    address = _address(job, one, service)
     try:
         version = kind.check(address)
     except UnavailableError as error:
@@ -93,13 +90,17 @@ def _server(job: Start, seen: Mapping[str, Seen], service: str) -> Server:
     return Server(address, detail)
 
 
-def _observed(job: Start, one: Seen, service: str) -> Observed:
-    """The container as its kind should see it; where the configuration says what it is, its image need not tell."""
-    observed = one.observed(job.host)
-    if service not in (getattr(job.servers.options, "services", None) or {}):
-        return observed
-    need = job.servers.needs[service]
-    return replace(observed, image=need.kind.container(need.settings).image)
+def _address(job: Start, one: Seen, service: str) -> Address:
+    """How to get into the container: as its image says, or, where the configuration says what it is, as ours would."""
+    need, observed = job.servers.needs[service], one.observed(job.host)
+    if observed.ports and (address := need.kind.adopt(observed)):
+        return address
+    named = service in (getattr(job.servers.options, "services", None) or {})
+    if observed.ports and named:
+        usual = need.kind.container(need.settings).image
+        if address := need.kind.adopt(replace(observed, image=usual)):
+            return address
+    raise compose_errors.unusable(one, observed, service, named=named)
 
 
 def _others(job: Start, seen: Mapping[str, Seen]) -> dict[str, str]:
