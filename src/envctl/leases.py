@@ -61,21 +61,24 @@ def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, w
     return running
 
 
-def unpin(home: Path, namespace: str = "", *, workspace: str = "", wait: float = WAIT, talk: Talk = _silent) -> bool:
-    """Give up the pin of a namespace, or all of a checkout; whether there was one. The servers go in their time."""
+def unpin(
+    home: Path, namespace: str = "", *, workspace: str = "", wait: float = WAIT, talk: Talk = _silent
+) -> tuple[str, ...]:
+    """Give up the pin of a namespace, or all of a checkout; whose there were. The servers go in their time."""
 
     def mine() -> list[Path]:
         found = held.files(_pins(home))
-        return [one for one in found if one.name == namespace or held.read(one, "pinned").workspace == workspace]
+        return [one for one in found if _is_meant(one, namespace, workspace)]
 
     if not mine():
-        return False
+        return ()
     with locked(home, who="dev down", wait=wait, talk=talk):
-        for path in mine():
+        given_up = mine()
+        for path in given_up:
             path.unlink(missing_ok=True)
         if not _pinned(home):
             idle.watch(home)
-    return True
+    return tuple(path.name for path in given_up)
 
 
 def holders(home: Path) -> tuple[Holder, ...]:
@@ -228,6 +231,11 @@ def _holder(kind: Literal["held", "pinned"], namespace: str, workspace: str, com
 
 def _described(holder: Holder) -> str:
     return f"`{holder.command}` of {holder.namespace} in {holder.workspace}"
+
+
+def _is_meant(pin: Path, namespace: str, workspace: str) -> bool:
+    """Whether a pin is that namespace's; where none is named, whether it is that checkout's, of whichever branch."""
+    return pin.name == namespace if namespace else held.read(pin, "pinned").workspace == workspace
 
 
 def _pins(home: Path) -> Path:

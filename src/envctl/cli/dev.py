@@ -13,6 +13,7 @@ from envctl.cli.edge import Edge
 from envctl.cli.parser import command
 
 if TYPE_CHECKING:
+    from envctl.dev import Down
     from envctl.project import Project
     from envctl.servers import Servers
 
@@ -169,11 +170,17 @@ def down(
         edge.output.result(edge.command, {"stopped": stopped}, f"stopped {', '.join(stopped) or 'nothing: none ran'}")
         return
     project, chosen = _opened(edge, quiet=True)
-    gone = dev.down(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
-    users = [] if gone else dev.users(project)
-    text = f"given up; the servers stay for {', '.join(users)}" if users else "nothing ran"
-    data = {"stopped": [chosen.set.home.name] if gone else [], "users": users}
-    edge.output.result(edge.command, data, "stopped the servers" if gone else text)
+    done = dev.down(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
+    stopped = [chosen.set.home.name] if done.stopped else []
+    data = {"stopped": stopped, "users": list(done.users), "pins": list(done.pins)}
+    edge.output.result(edge.command, data, _downed(done))
+
+
+def _downed(done: Down) -> str:
+    pins = f"gave up the pin of {', '.join(done.pins)}" if done.pins else "no pin to give up"
+    if done.stopped:
+        return f"{pins}; stopped the servers"
+    return f"{pins}; " + (f"the servers stay for {', '.join(done.users)}" if done.users else "nothing ran")
 
 
 def _opened(edge: Edge, *, quiet: bool = False) -> tuple[Project, Servers]:

@@ -15,6 +15,9 @@ from envctl.sandbox import Sandbox
 from envctl.servers import Servers
 from envctl.values import dataclass
 
+EXPLICIT = ("flag", "BRANCH_NAME")
+"""Where a namespace comes from that somebody has named, rather than the checkout."""
+
 
 def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk) -> Sandbox:
     """Servers running and pinned, this namespace's resources there, migrations applied. Again costs a look."""
@@ -51,7 +54,8 @@ def current(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sa
 class Status:
     """What there is to see of a project's dev servers and of this namespace."""
 
-    servers: tuple[tuple[Sighting, Address], ...]
+    servers: tuple[tuple[Sighting, Address | None], ...]
+    """Without an address where the server has never been ready."""
     holders: tuple[Holder, ...]
     resources: tuple[Resource, ...]
     others: tuple[workspaces.Workspace, ...]
@@ -59,8 +63,8 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether every recorded server runs."""
-        return all(seen.state == "running" for seen, _ in self.servers)
+        """Whether every recorded server runs, and has answered."""
+        return all(seen.state == "running" and address for seen, address in self.servers)
 
 
 def status(project: Project, chosen: Servers) -> Status:
@@ -68,9 +72,11 @@ def status(project: Project, chosen: Servers) -> Status:
     running = leases.record(chosen.set.home)
     seen = chosen.engine.look(running) if running else ()
     known = workspaces.workspaces(project.config.project)
-    answering = [one.service for one in seen if one.state == "running" and one.service in project.config.services]
+    ready = running.servers if running else {}
+    wanted = project.config.services.keys() & ready.keys()
+    answering = [one.service for one in seen if one.state == "running" and one.service in wanted]
     return Status(
-        servers=tuple((one, running.servers[one.service].address) for one in seen) if running else (),
+        servers=tuple((one, ready[one.service].address if one.service in ready else None) for one in seen),
         holders=leases.holders(chosen.set.home),
         resources=tuple(_resources(project, running, answering)) if running else (),
         others=tuple(one for one in known if one.namespace != project.namespace.name),
@@ -90,10 +96,23 @@ def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sand
     return sandbox.prepare(project, running, wait=wait, talk=talk)
 
 
-def down(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> bool:
-    """Give up this checkout's pins, of whichever branch; whether the servers were stopped, as nobody else uses them."""
-    leases.unpin(chosen.set.home, workspace=str(project.root))
-    return leases.stop_unused(chosen.set.home, chosen.engine, wait=wait, talk=talk)
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What came of giving the servers up: whose pins went, whether the servers stopped, and for whom they stay."""
+
+    pins: tuple[str, ...]
+    stopped: bool
+    users: tuple[str, ...] = ()
+
+
+def down(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Down:
+    """Give up this checkout's pins, of whichever branch, or that of the one namespace that was asked for."""
+    home, name = chosen.set.home, project.namespace
+    asked = name.name if name.source in EXPLICIT else ""
+    pins = leases.unpin(home, asked, workspace=str(project.root), wait=wait, talk=talk)
+    if leases.stop_unused(home, chosen.engine, wait=wait, talk=talk):
+        return Down(pins, stopped=True)
+    return Down(pins, stopped=False, users=_users(leases.holders(home)))
 
 
 def down_all(project: Project, *, wait: float, talk: Talk) -> list[str]:
@@ -121,7 +140,13 @@ def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> It
 def users(project: Project) -> list[str]:
     """Who uses any of this project's servers, other than this checkout."""
     found = [one for home, _ in servers.existing(project) for one in leases.holders(home)]
-    return sorted({f"{one.namespace} ({one.kind})" for one in found if one.namespace != project.namespace.name})
+    return list(_users(one for one in found if one.namespace != project.namespace.name))
+
+
+def _users(holders: Iterable[Holder]) -> tuple[str, ...]:
+    """Who they are; whoever works for no namespace is known by his command."""
+    named = ((one.namespace or (f"`{one.command}`" if one.command else "somebody"), one.kind) for one in holders)
+    return tuple(sorted({f"{name} ({kind})" for name, kind in named}))
 
 
 def _running(project: Project, chosen: Servers) -> Running:
