@@ -178,6 +178,19 @@ def test_what_a_killed_run_left_goes_at_once_and_a_run_at_work_is_let_be(stage: 
         assert stage.plan()[f"database {left.pop()}"] == "keep"
 
 
+def test_looking_starts_no_cleaning_in_the_background(alone: Ground) -> None:
+    with _sleeping(alone, "dead") as dead:
+        dead.kill()
+        dead.wait()
+        planned, there = alone.plan(), alone.databases()
+        assert "drop" in planned.values()
+        alone.envctl("leaks", cwd=alone.clone, code=3)
+        assert not (alone.home / "logs" / "recovery.log").exists()
+        assert (alone.plan(), alone.databases()) == (planned, there)
+        alone.envctl("dev", "status", cwd=alone.clone)
+        assert (alone.home / "logs" / "recovery.log").exists(), "other commands start it"
+
+
 def test_two_cleans_at_once_do_the_work_of_one(stage: Ground) -> None:
     places = [stage.worktree(f"twice/{number}") for number in range(3)]
     databases = {stage.database(place) for place in places}

@@ -42,7 +42,7 @@ def leaks(
     """Say what is left behind, in all environments. Exit code 3: leaks. Example: envctl leaks --html leaks.html"""
     if install_cron and remove_cron:
         raise UsageError("--install-cron and --remove-cron exclude each other")
-    project = edge.project()
+    project = edge.project(sweep=False)
     if install_cron:
         return _install(edge, project, weekly=weekly, html=html)
     if remove_cron:
