@@ -112,3 +112,20 @@ def test_a_file_that_differs_is_told_and_followed_when_asked(checkout: Callable[
     assert "--recreate" not in envctl("dev", "up", "--recreate", cwd=two).stderr
     assert "postgres:16-alpine" in envctl("dev", "up", cwd=one).stderr, "now it is this one's file that differs"
     assert envctl("dev", "psql", "--", "-Atc", "SELECT text FROM note", cwd=one).stdout == "mine\n"
+
+
+def test_a_start_that_failed_can_be_looked_at(checkout: Callable[..., Path], envctl: Run) -> None:
+    one = checkout("one")
+    file = one / "compose.yaml"
+    file.write_text(file.read_text().replace('ports: ["127.0.0.1::6379"]', "expose: [6379]"))
+    with (one / "envctl.toml").open("a") as config:
+        config.write('[compose.services]\nredis = "cache"\n')
+    assert "publishes no port" in envctl("dev", "up", cwd=one, code=2).stderr
+    status = data(envctl("dev", "status", "--json", cwd=one, code=3))
+    assert {server["service"]: server["address"] for server in status["servers"]} == {"postgres": "", "redis": ""}
+    assert not status["healthy"]
+    envctl("dev", "status", cwd=one, code=3)
+    assert "ready to accept connections" in envctl("dev", "logs", "postgres", cwd=one).stdout
+    file.write_text(file.read_text().replace("expose: [6379]", 'ports: ["127.0.0.1::6379"]'))
+    envctl("dev", "up", "--recreate", cwd=one)
+    assert data(envctl("dev", "status", "--json", cwd=one))["healthy"]

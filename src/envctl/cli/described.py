@@ -89,11 +89,11 @@ def _tests(seen: tests.Seen) -> dict[str, Any]:
     }
 
 
-def _server(one: Sighting, address: Address) -> dict[str, Any]:
+def _server(one: Sighting, address: Address | None) -> dict[str, Any]:
     return {
         "service": one.service,
         "state": one.state,
         "detail": one.detail,
-        "address": f"{address.host}:{address.port}",
+        "address": f"{address.host}:{address.port}" if address else "",
         "pid": one.pid,
     }

@@ -129,10 +129,10 @@ def logs(project: Project, chosen: Servers, service: str, *, follow: bool) -> It
     running = leases.record(chosen.set.home)
     if running is None:
         raise _not_up(project)
-    if service and service not in running.servers:
-        known = ", ".join(running.servers)
-        raise UsageError(f"no server is called {service}", cause=f"this set has: {known}")
-    names = [service] if service else list(running.servers)
+    known = [one.service for one in chosen.engine.look(running)]  # Those too that have never been ready.
+    if service and service not in known:
+        raise UsageError(f"no server is called {service}", cause=f"this set has: {', '.join(known)}")
+    names = [service] if service else known
     lines = {name: chosen.engine.logs(running, name, follow=follow) for name in names}
     return _as_they_come(lines) if follow else ((name, line) for name, one in lines.items() for line in one)
 

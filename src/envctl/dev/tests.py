@@ -22,7 +22,8 @@ class Server:
 
     set: str
     sighting: Sighting
-    address: Address
+    address: Address | None
+    """None where it has never been ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,14 @@ def look(project: Project) -> Seen:
     """Ask the servers that run; starts nothing."""
     sets = [(home, engine, running) for home, engine in servers.existing(project) if (running := leases.record(home))]
     seen = [(home, running, one) for home, engine, running in sets for one in engine.look(running)]
-    up = [(home.name, running, one.service) for home, running, one in seen if one.state == "running"]
+    up = [
+        (home.name, running, one.service)
+        for home, running, one in seen
+        if one.state == "running" and one.service in running.servers
+    ]
     return Seen(
         servers=tuple(
-            Server(home.name, one, running.servers[one.service].address)
+            Server(home.name, one, running.servers[one.service].address if one.service in running.servers else None)
             for home, running, one in seen
             if not home.name.startswith("dev-")
         ),
