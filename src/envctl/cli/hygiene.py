@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from envctl.model import Finding, Resource
 
 WHOLE = ("data", "volume")
-DONE = {"drop": "dropped", "quarantine": "quarantined", "expire": "dropped"}
 
 
 def add(app: typer.Typer) -> None:
@@ -51,6 +50,7 @@ def clean(
     Example: envctl clean --dry-run · envctl clean --branch feature/auth
     """
     from envctl import clean as hygiene
+    from envctl.clean import screen
 
     scope = hygiene.Scope(branch, _seconds(older_than), templates, everything)
     project = edge.project(sweep=False)
@@ -61,8 +61,8 @@ def clean(
         return _listed(edge, plan)
     if dry_run:
         shown = [one for one in plan.actions if edge.flags.verbose or not _is_a_note(one)]
-        text = "\n".join([*map(_line, shown), _summary(Counter(one.do for one in shown))])
-        edge.output.result(edge.command, _data(plan), text)
+        last = screen.summary(Counter(one.do for one in shown))
+        edge.output.result(edge.command, _data(plan), screen.lines(map(screen.planned, shown), last))
         return 0
     if everything and plan.todo:
         what = f" of {branch}" if branch else ""
@@ -88,16 +88,18 @@ def restore(
 
 def _told(edge: Edge, plan: Plan, outcomes: tuple[Outcome, ...]) -> int:
     """What was done, what was not and why. A thing in use is nobody's to take, which `--all` has to say."""
+    from envctl.clean import screen
+
     failed = [one for one in outcomes if one.result == "failed"]
     spared = [one for one in plan.live if not _is_a_note(one)] if plan.scope.everything else []
     code = 1 if failed or spared else 0
-    counts = Counter(DONE[one.action.do] for one in outcomes if one.result == "done")
+    counts = Counter(screen.DONE[one.action.do] for one in outcomes if one.result == "done")
     counts["failed"] = len(failed)
     staying = sum(one.do == "keep" and not _is_a_note(one) for one in plan.actions)
     counts["kept"] = staying + sum(one.result == "kept" for one in outcomes)
-    lines = [_outcome_line(one) for one in outcomes if one.result != "gone"]
-    lines += [f"in use      {_named(one.finding)}: {one.why}" for one in spared]
-    edge.output.result(edge.command, _data(plan, outcomes), "\n".join([*lines, _summary(counts)]), exit_code=code)
+    shown = [screen.ended(one) for one in outcomes if one.result != "gone"]
+    view = screen.lines([*shown, *map(screen.spared, spared)], screen.summary(counts))
+    edge.output.result(edge.command, _data(plan, outcomes), view, exit_code=code)
     if failed:
         edge.output.insist("hint: what failed is tried again by the next `envctl clean`")
     if spared:
@@ -135,24 +137,9 @@ def _seconds(age: str) -> float:
         raise UsageError(f"--older-than: {error}") from error
 
 
-def _line(action: Action) -> str:
-    return f"{action.do:<11} {_named(action.finding)}: {action.why}"
-
-
-def _outcome_line(outcome: Outcome) -> str:
-    done = outcome.result == "done"
-    word = DONE[outcome.action.do] if done else outcome.result
-    return f"{word:<11} {_named(outcome.action.finding)}: {outcome.action.why if done else outcome.why}"
-
-
 def _restored(one: Restored) -> str:
     what = f"{one.resource.kind} {one.resource.name}"
     return f"failed      {what}: {one.error}" if one.error else f"restored    {what}"
-
-
-def _summary(counts: Counter[str]) -> str:
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return told or "nothing is there"
 
 
 def _whole_servers(plan: Plan) -> str:
@@ -166,10 +153,6 @@ def _counted(plan: Plan) -> str:
     words = {"data": "data folder"}
     told = ((count, words.get(kind, kind)) for kind, count in sorted(kinds.items()))
     return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in told)
-
-
-def _named(finding: Finding) -> str:
-    return f"{finding.resource.kind} {finding.resource.name} ({finding.place})"
 
 
 def _back(finding: Finding) -> str:
