@@ -320,6 +320,21 @@ def test_servers_that_are_down_are_told_and_not_started(alone: Ground) -> None:
     assert not alone.envctl("dev", "status", "--json", cwd=alone.clone, code=None).data["healthy"]
 
 
+def test_what_is_in_quarantine_of_servers_that_are_down_cannot_be_told(alone: Ground) -> None:
+    alone.remove(alone.worktree("feature/down"))
+    alone.clean("--branch", "feature/down")
+    alone.envctl("dev", "down", cwd=alone.clone)
+    for words in (("clean", "--list-quarantine"), ("restore", "feature/down"), ("restore", "feature/never")):
+        told = alone.envctl(*words, cwd=alone.clone, code=4)
+        assert "cannot be told" in told.err
+        assert "hint: envctl dev up" in told.err
+        assert "nothing is" not in told.out + told.err
+    alone.envctl("dev", "up", cwd=alone.clone)
+    assert "feature_down" in alone.clean("--list-quarantine").out
+    alone.envctl("restore", "feature/never", cwd=alone.clone, code=2)
+    assert "restored    database" in alone.envctl("restore", "feature/down", cwd=alone.clone).out
+
+
 def test_what_is_not_in_quarantine_is_not_restored(stage: Ground) -> None:
     refused = stage.envctl("restore", "feature/never", cwd=stage.clone, code=2)
     assert "--list-quarantine" in refused.err

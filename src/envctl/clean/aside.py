@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from envctl import services, state, workspaces
-from envctl.errors import EnvctlError, UsageError
+from envctl.errors import EnvctlError, UnavailableError, UsageError
 from envctl.inventory import places, spared
 from envctl.inventory.places import Sight, told
 from envctl.inventory.verdicts import quarantined
@@ -66,22 +66,36 @@ def tell(project: Project, running: Running, talk: Talk) -> None:
 
 def restore(project: Project, name: str, *, wait: float, talk: Talk) -> tuple[Restored, ...]:
     """Give back what has that name in quarantine, had it before, or belongs to the namespace or branch of that name."""
-    known = 0
+    known, down = 0, list[str]()
     for home in places.homes(project):
         with visited(home, command="envctl restore", wait=wait, talk=talk) as visit:
             sights = places.sights(visit)
             found = [(one, thing) for one in sights for thing in _of(project, one.service, one.address)]
             known += len(found)
+            down += [f"{home.name} {one}" for one in visit.out_of_reach if may_hold(home.name)]
             meant = _meant(name, found)
             if meant:
                 with workspaces.locked(project.config.project, wait=wait, talk=talk):
                     return tuple(_given_back(project, meant))
+    if down:
+        raise untold(f"whether anything in quarantine is called {name} cannot be told", down)
     raise UsageError(
         f"nothing in quarantine is called {name}",
-        cause=f"{known} are there" if known else "nothing is there, in any server that is up",
+        cause=f"{known} are there" if known else "nothing is there",
         hint="envctl clean --list-quarantine shows what is",
         code="not_in_quarantine",
     )
+
+
+def may_hold(place: str) -> bool:
+    """Whether things may be in quarantine there: only what lasts is put aside, and only `dev` has such things."""
+    return place.startswith("dev-")
+
+
+def untold(message: str, places: Iterable[str]) -> UnavailableError:
+    """Nobody could look, which is another thing than nothing there."""
+    cause = f"nobody could look into {', '.join(places)}"
+    return UnavailableError(message, cause=cause, hint="envctl dev up", code="not_up")
 
 
 def _given_back(project: Project, meant: Iterable[Pair]) -> Iterator[Restored]:

@@ -108,10 +108,13 @@ def _told(edge: Edge, plan: Plan, outcomes: tuple[Outcome, ...]) -> int:
 
 
 def _listed(edge: Edge, plan: Plan) -> int:
-    from envctl.clean.aside import was
+    from envctl.clean.aside import may_hold, untold, was
     from envctl.inventory.verdicts import quarantined
 
     found = [one.finding for one in plan.actions if quarantined(one.finding.resource)]
+    blind = [one.place for one in plan.unseen if may_hold(one.place)]
+    if blind and not found:
+        raise untold("whether anything is in quarantine cannot be told", blind)
     lines = [f"{one.resource.kind} {was(one.resource)}: {one.reason}; envctl restore {_back(one)}" for one in found]
     data = {"quarantine": [{**_described(one), **_notes(one.resource), "was": was(one.resource)} for one in found]}
     edge.output.result(edge.command, data, "\n".join(lines) or "nothing is in quarantine")
