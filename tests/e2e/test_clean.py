@@ -329,10 +329,44 @@ def test_what_is_in_quarantine_of_servers_that_are_down_cannot_be_told(alone: Gr
         assert "cannot be told" in told.err
         assert "hint: envctl dev up" in told.err
         assert "nothing is" not in told.out + told.err
+    assert "envctl dev up" in alone.envctl("dev", "psql", "till_dev_any", cwd=alone.clone, code=4).err
     alone.envctl("dev", "up", cwd=alone.clone)
     assert "feature_down" in alone.clean("--list-quarantine").out
     alone.envctl("restore", "feature/never", cwd=alone.clone, code=2)
     assert "restored    database" in alone.envctl("restore", "feature/down", cwd=alone.clone).out
+
+
+def test_what_was_restored_of_a_gone_branch_can_be_looked_into(stage: Ground) -> None:
+    place = stage.worktree("feature/star")
+    database = stage.database(place)
+    with connect(stage.variables(place)["DATABASE_URL"]) as connection:
+        connection.execute("INSERT INTO sales (cents) VALUES (4200)")
+    stage.remove(place)
+    stage.clean("--branch", "feature/star")
+    query = ("--", "-Atc", "SELECT cents, current_user FROM sales")
+    refused = stage.envctl("dev", "psql", database, *query, cwd=stage.clone, code=2).err
+    [restore] = re.findall("hint: envctl (restore till__q_[0-9a-f]+)", refused)
+
+    told = stage.envctl(*restore.split(), cwd=stage.clone).err
+    [step] = re.findall("envctl (dev psql .*)", told)
+    seen = stage.envctl(*step.split(), *query, cwd=stage.clone).out
+    assert seen == f"4200|{database}\n", "the login is its own, which enters nothing else"
+
+
+def test_psql_enters_no_database_that_is_not_a_checkouts_of_this_project(stage: Ground) -> None:
+    theirs = Owner("till_dev", "dev", "a", "/x", "x", "laptop", "2026-01-01T00:00:00+00:00")
+    run = Owner("till", "test", "a", "/x", "x", "laptop", "2026-01-01T00:00:00+00:00", lease="run")
+    comments = {"till_dev_by_hand": "", "till_dev_dev_a": owners.to_text(theirs), "till_test_a": owners.to_text(run)}
+    for name, comment in comments.items():
+        stage.sql(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        stage.sql(f"COMMENT ON DATABASE {name} IS '{comment}'")
+    try:
+        for name in (*comments, "postgres", "till%"):
+            told = stage.envctl("dev", "psql", name, "--", "-Atc", "SELECT 1", cwd=stage.clone, code=2)
+            assert (told.out, "no checkout has one" in told.err) == ("", True)
+    finally:
+        for name in comments:
+            stage.sql(f"DROP DATABASE {name}")
 
 
 def test_what_is_not_in_quarantine_is_not_restored(stage: Ground) -> None:

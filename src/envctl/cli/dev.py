@@ -113,7 +113,10 @@ def logs(
 def psql(
     edge: Edge,
     name: Annotated[
-        str, typer.Argument(metavar="[DATABASE]", help="One that a failed run kept; this checkout's own if none.")
+        str,
+        typer.Argument(
+            metavar="[DATABASE]", help="One that a failed run kept, or a restored one; this checkout's own if none."
+        ),
     ] = "",
 ) -> int:
     """Open psql on this checkout's database; arguments for psql after `--`. Example: envctl dev psql -- -c '\\dt'
@@ -127,7 +130,7 @@ def psql(
 
     run = joined.around(edge.project, os.environ)
     if name:
-        command = client.kept(edge.project(), name, edge.flags.rest)
+        command = client.named(edge.project(), name, edge.flags.rest)
     elif run:
         edge.output.say("inside of a run: this is its own database")
         command = client.command(joined.access_of(run, "postgres", os.environ), edge.flags.rest)

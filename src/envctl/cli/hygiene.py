@@ -83,6 +83,9 @@ def restore(
     code = 1 if any(one.error for one in found) else 0
     data = {"restored": [{**_thing(one.resource, one.place), "error": one.error} for one in found]}
     edge.output.result(edge.command, data, "\n".join(map(_restored, found)), exit_code=code)
+    for one in found:
+        if one.resource.kind == "database" and not one.error:
+            edge.output.say(f"hint: look into it: envctl dev psql {one.resource.name}")
     return code
 
 

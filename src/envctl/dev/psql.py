@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from envctl import shell
-from envctl.dev import tests
+from envctl.dev import databases, tests
 from envctl.errors import UsageError
 from envctl.model import Access, Command
 from envctl.project import Project
@@ -22,16 +22,17 @@ def command(access: Access | None, words: Sequence[str]) -> Command:
     return Command((program(), *words), env=env, without=theirs)
 
 
-def kept(project: Project, name: str, words: Sequence[str]) -> Command:
-    """The same for a database that a failed run kept."""
+def named(project: Project, name: str, words: Sequence[str]) -> Command:
+    """The same for one that a failed run kept, or that a checkout of this project has or had, by its name."""
     there = {one.resource.name: one for one in tests.kept(project) if one.resource.service == "postgres"}
-    if name not in there:
+    access = tests.opened(project, there[name]) if name in there else databases.opened(project, name)
+    if access is None:
         raise UsageError(
-            f"no failed run of {project.namespace.name} has kept a database {name}",
+            f"no failed run of {project.namespace.name} has kept a database {name}, and no checkout has one",
             cause=f"kept: {', '.join(there) or 'none'}",
             hint="envctl dev status shows them; what psql itself is to get stands after --",
         )
-    return command(tests.opened(project, there[name]), words)
+    return command(access, words)
 
 
 def program() -> str:
