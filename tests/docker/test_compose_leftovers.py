@@ -163,16 +163,27 @@ volumes: {data: {}}
 """  # noqa: E501
 
 
-def test_the_containers_of_a_file_of_their_own_are_the_projects_own(shop: Ground) -> None:
+def test_what_is_of_a_file_of_their_own_is_the_users_and_stays(shop: Ground) -> None:
     """Also where that is a copy of ours, labels and all."""
     running = shop.start(compose=OWN.replace("PROJECT", shop.project))
+    assert shop.states() == {"container": "running", "volume": "running", "network": "running"}
     shop.stop(running)
-    assert shop.states() == {"container": "", "volume": "", "network": ""}
+    assert shop.states() == {"container": "stopped", "volume": "stopped", "network": "stopped"}
     for one in shop.found().values():
+        assert one.owner
+        assert one.owner.notes["stack"] == shop.project
+        assert "home" not in one.owner.notes
         refused(one, "not_ours")
     for one in shop.client.containers.list(all=True, filters={"label": f"envctl.project={shop.project}"}):
         one.remove()
-    assert shop.states() == {"volume": "", "network": ""}
+    assert shop.states() == {"volume": "stopped", "network": "stopped"}
+    known = shop.found()
+    state.remove(shop.home / "dev-compose", last="lock")
+    assert shop.states() == {"volume": "", "network": ""}, "nothing says that the file was theirs"
+    told = ENGINE.leftovers(shop.project, stack=shop.project)
+    assert [one.owner.notes["state"] for one in told if one.owner] == ["stopped", "stopped"]
+    for one in (*told, *known.values()):
+        refused(one, "not_ours")
 
 
 def test_a_volume_without_a_container_or_a_record_is_shown_and_stays(shop: Ground) -> None:

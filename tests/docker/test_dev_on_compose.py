@@ -129,3 +129,27 @@ def test_a_start_that_failed_can_be_looked_at(checkout: Callable[..., Path], env
     file.write_text(file.read_text().replace("expose: [6379]", 'ports: ["127.0.0.1::6379"]'))
     envctl("dev", "up", "--recreate", cwd=one)
     assert data(envctl("dev", "status", "--json", cwd=one))["healthy"]
+
+
+def test_what_a_file_of_ones_own_made_is_no_leak_and_stays(
+    checkout: Callable[..., Path], envctl: Run, ground: Ground
+) -> None:
+    one = checkout("one")
+    file = one / "compose.yaml"
+    file.write_text(file.read_text().replace("    environment:", "    volumes: [data:/more]\n    environment:"))
+    with file.open("a") as more:
+        more.write("volumes: {data: {}}\n")
+    mine = {f"{ground.project}_default", f"{ground.project}_data"}
+
+    def verdicts(code: int) -> set[str]:
+        rows = data(envctl("leaks", "--json", cwd=one, code=code))["rows"]
+        assert mine <= {row["name"] for row in rows}
+        return {row["verdict"] for row in rows if row["name"] in mine}
+
+    envctl("dev", "up", cwd=one)
+    assert verdicts(0) == {"live"}
+    envctl("dev", "down", cwd=one)
+    assert verdicts(4) == {"idle"}, "and what is in the stopped servers is not seen"
+    envctl("clean", "--all", "--yes", cwd=one)
+    ground.client.networks.get(f"{ground.project}_default")
+    ground.client.volumes.get(f"{ground.project}_data")

@@ -45,8 +45,11 @@ class Engine(Protocol):
         """The server's log lines, oldest first."""
         ...
 
-    def leftovers(self, project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
+    def leftovers(self, project: str, *, stack: str = "", sizes: bool = True) -> tuple[Resource, ...]:
         """All that this engine has on this machine for a project, in use or not, with who it belongs to.
+
+        `stack` names the compose project of a file of the project's own, if it has one. What is in that one, or in the
+        one that `dev` last used with such a file, has its name in the notes as `stack`, and no home: it is never ours.
 
         The owner's namespace is `*` where all share it. Its notes have the `home`, the state folder of the server set,
         and a `state`: running; stopped; or gone, where that folder is. What is of another state folder, or bears no

@@ -58,7 +58,7 @@ class External:
         place = _place(running.servers[service].address) if service in running.servers else "another machine"
         yield f"{service} is external ({place}): its log is where it runs"
 
-    def leftovers(self, project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
+    def leftovers(self, project: str, *, stack: str = "", sizes: bool = True) -> tuple[Resource, ...]:
         """None: nothing of them is ours."""
         return ()
 

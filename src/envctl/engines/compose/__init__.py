@@ -86,11 +86,11 @@ class Compose:
             )
         yield from shell.lines(containers.logs(runtime, one.id, follow=follow))
 
-    def leftovers(self, project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
-        """Everything of the project, marked as its own."""
+    def leftovers(self, project: str, *, stack: str = "", sizes: bool = True) -> tuple[Resource, ...]:
+        """Everything of the project, marked as its own, and what is in the compose project of its own file."""
         from envctl.engines.compose import leftovers
 
-        return leftovers.of(project, sizes=sizes)
+        return leftovers.of(project, stack=stack, sizes=sizes)
 
     def discard(self, resource: Resource) -> None:
         """Remove one of them."""

@@ -2,6 +2,7 @@
 
 Containers, and what throw-away sets have, bear our own labels. A volume or network of compose is ours where every
 container of its compose project is; where there is none, if the set's record says that our own file was used last.
+In the compose project of a file of the project's own all is the user's: it is shown with that, and never removed.
 What belongs to another state folder than ours, or to another machine's, is shown and has no owner.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from envctl.engines.compose.labelled import Box
 from envctl.engines.compose.sizes import Sizes
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Command, Environment, Owner, Resource
+from envctl.values import dataclass
 
 PROJECT = "envctl.project"
 WAIT = 5.0
@@ -30,12 +32,17 @@ GONE = ("no such", "not found")
 REMOVED = {"volume": ("volume", "rm"), "network": ("network", "rm"), "image": ("image", "rm")}
 
 
-def of(project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
-    """Containers, then what they use, then images."""
+def of(project: str, *, stack: str = "", sizes: bool = True) -> tuple[Resource, ...]:
+    """Containers, then what they use, then images. `stack` is the compose project of the project's own file."""
     runtime = containers.detect()
     boxes = labelled.boxes(runtime, labelled.ids(runtime, "container", f"{PROJECT}={project}"))
-    known = Sizes.asked(runtime) if sizes else Sizes()
-    found = [*_containers(project, boxes), *_others(runtime, project, boxes), *_images(runtime, project)]
+    known, last = Sizes.asked(runtime) if sizes else Sizes(), _last(project)
+    theirs = {stack, "" if last.ours else last.name} - {""}
+    found = [
+        *_containers(project, boxes, theirs),
+        *_others(runtime, project, boxes, theirs),
+        *_images(runtime, project),
+    ]
     return tuple(replace(one, bytes=known.of(one.kind, one.name, _note(one, "id"))) for one in found)
 
 
@@ -46,7 +53,7 @@ def discard(resource: Resource) -> None:
         there = _there(resource)
         if there is None:
             return
-        if there.owner is None or not _same(there, resource):
+        if there.owner is None or _note(there, "stack") or not _same(there, resource):
             raise _left_alone(resource, "nothing with it says that it is this project's, or it is another by now")
         if _note(there, "state") == "running":
             raise _in_use(resource, "it runs, or what runs uses it")
@@ -95,25 +102,27 @@ def _nobody_starts(home: Path | None) -> AbstractContextManager[None]:
     return state.locked(home / "lock", what=f"the servers of {home.name}", wait=WAIT, talk=lambda _: None)
 
 
-def _containers(project: str, boxes: Iterable[Box]) -> Iterator[Resource]:
+def _containers(project: str, boxes: Iterable[Box], theirs: Collection[str]) -> Iterator[Resource]:
     for one in boxes:
         owner = _owner(project, one.home, one.labels, one.created, _state(project, [one]))
-        yield _resource("container", one.name, one.id, owner)
+        stack = one.set if one.set in theirs else ""
+        yield _resource("container", one.name, one.id, owner or _user(project, stack, one.labels, one.created, [one]))
 
 
-def _others(runtime: Runtime, project: str, boxes: list[Box]) -> Iterator[Resource]:
+def _others(runtime: Runtime, project: str, boxes: list[Box], theirs: Collection[str]) -> Iterator[Resource]:
     """Volumes and networks: those of our compose projects, and what our containers have without a name."""
     usual = project.replace("_", "-")
-    for name in sorted({usual, *(one.set for one in boxes if one.set)}):
+    for name in sorted({usual, *theirs, *(one.set for one in boxes if one.set)}):
         everybody = labelled.boxes(runtime, labelled.ids(runtime, "container", f"{labelled.COMPOSE}={name}"))
+        made = _made_by(project, name, everybody)
         for kind in ("volume", "network"):
             for there in labelled.inspected(runtime, kind, labelled.ids(runtime, kind, f"{labelled.COMPOSE}={name}")):
-                yield _of_compose(project, kind, there, everybody, _made_by(project, name, everybody))
+                yield _of_compose(project, kind, there, everybody, made, name if name in theirs else "")
     mounted = {volume: one for one in boxes for volume in one.volumes}
     for there in labelled.inspected(runtime, "volume", sorted(mounted)):
         if labelled.COMPOSE not in (there.get("Labels") or {}) and len(there["Name"]) == 64:
             user = mounted[there["Name"]]
-            yield _of_compose(project, "volume", there, [user], user.home)
+            yield _of_compose(project, "volume", there, [user], user.home, user.set if user.set in theirs else "")
 
 
 def _made_by(project: str, name: str, everybody: list[Box]) -> str:
@@ -121,21 +130,37 @@ def _made_by(project: str, name: str, everybody: list[Box]) -> str:
     if everybody:
         homes = {one.home if one.labels.get(PROJECT) == project else "" for one in everybody}
         return homes.pop() if len(homes) == 1 else ""
+    last = _last(project)
+    return str(_project_home(project) / "dev-compose") if last.ours and last.name == name else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The compose project that `dev` last used, and whether with a file of ours."""
+
+    name: str = ""
+    ours: bool = False
+
+
+def _last(project: str) -> _Last:
     home = _project_home(project) / "dev-compose"
     try:
         detail = (state.read(home / "servers.json") or {}).get("detail", {})
-        used = json.loads(detail.get("files", "[]"))
-    except (EnvctlError, ValueError, AttributeError):
-        return ""
-    return str(home) if detail.get("project") == name and used == [str(home / "compose.yaml")] else ""
+        files = json.loads(detail.get("files", "[]"))
+        return _Last(str(detail.get("project", "")), files == [str(home / "compose.yaml")])
+    except (EnvctlError, ValueError, AttributeError, TypeError):
+        return _Last()
 
 
-def _of_compose(project: str, kind: str, there: Mapping[str, Any], boxes: list[Box], home: str) -> Resource:
+def _of_compose(
+    project: str, kind: str, there: Mapping[str, Any], boxes: Iterable[Box], home: str, stack: str
+) -> Resource:
     labels, name = there.get("Labels") or {}, there["Name"]
     created = there.get("CreatedAt") or there.get("Created") or ""
     users = [one for one in boxes if kind == "network" or name in one.volumes]
     home = labels.get(own.HOME, "") if labels.get(PROJECT) == project else home
     owner = _owner(project, home, labels, created, _state(project, users, labels))
+    owner = owner or _user(project, stack, labels, created, users)
     return _resource(kind, name, name if kind == "volume" else there["Id"], owner)
 
 
@@ -176,17 +201,19 @@ def _owner(project: str, home: str, labels: Mapping[str, str], created: str, now
     elsewhere = labels.get(own.HOST, socket.gethostname()) != socket.gethostname()
     if elsewhere or Path(home).parent != _project_home(project):
         return None
-    environment: Environment = "test" if own.HOME in labels else "dev"
-    return Owner(
-        project=project,
-        environment=environment,
-        namespace="*",
-        workspace="",
-        branch="",
-        host=socket.gethostname(),
-        created=created,
-        notes={"state": now, "home": home},
-    )
+    return _recorded(project, "test" if own.HOME in labels else "dev", "*", created, {"state": now, "home": home})
+
+
+def _user(project: str, stack: str, labels: Mapping[str, str], created: str, users: Iterable[Box]) -> Owner | None:
+    """For what is in the compose project of the project's own file: whoever wrote that."""
+    if not stack or own.HOME in labels:
+        return None
+    now = "running" if any(one.running for one in users) else "stopped"
+    return _recorded(project, "dev", "", created, {"state": now, "stack": stack})
+
+
+def _recorded(project: str, environment: Environment, namespace: str, created: str, notes: Mapping[str, str]) -> Owner:
+    return Owner(project, environment, namespace, "", "", socket.gethostname(), created, notes=notes)
 
 
 def _resource(kind: str, name: str, number: str, owner: Owner | None) -> Resource:

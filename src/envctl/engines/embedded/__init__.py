@@ -81,7 +81,7 @@ class Embedded:
         """The lines that the server wrote, and with `follow` those it will write."""
         return _lines(daemon.of(service, running.servers[service]).log, follow)
 
-    def leftovers(self, project: str, *, sizes: bool = True) -> tuple[Resource, ...]:
+    def leftovers(self, project: str, *, stack: str = "", sizes: bool = True) -> tuple[Resource, ...]:
         """Everything of the project, marked as its own."""
         from envctl.engines.embedded import leftovers
 
