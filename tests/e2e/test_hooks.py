@@ -80,6 +80,20 @@ def test_the_database_of_a_branch_goes_aside_once_the_branch_is_deleted_on_the_r
         envctl("restore", "feature/x", cwd=till.place)
 
 
+@pytest.mark.embedded
+def test_what_a_pin_keeps_of_a_deleted_branch_is_told(till: Ground, envctl: Envctl) -> None:
+    till.git("switch", "-q", "-c", "feature/x")
+    envctl("dev", "up", cwd=till.place)
+    till.git("switch", "-q", "main")
+    till.hooks("install")
+    till.git("branch", "-q", "-D", "feature/x")
+    assert till.log() == [f"{NOTICED}; 1 kept: pinned by dev up (envctl dev down)"]
+    envctl("dev", "down", cwd=till.place)
+    envctl("dev", "up", cwd=till.place)
+    till.git("branch", "-q", "other")
+    assert till.log()[1:] == ["till: 1 put into quarantine"]
+
+
 def test_what_changes_no_branch_is_no_reason_to_clean(till: Ground) -> None:
     till.hooks("install")
     till.commit()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from envctl import clean, git
+from envctl import clean, git, services
 from envctl.clean import Action, Outcome, Plan
 from envctl.config import find
 from envctl.errors import EnvctlError
 from envctl.hooks import branches, record
 from envctl.hooks.branches import Seen
 from envctl.hooks.record import Record
+from envctl.inventory import evidence
 from envctl.project import open_project
 
 WAIT = 60.0
@@ -57,20 +58,29 @@ def _look_at(folder: Path, directory: Path) -> None:
     plan = clean.planned(project, clean.Scope(), wait=WAIT, talk=_nobody)
     outcomes = clean.apply(project, plan, wait=WAIT, talk=_nobody)
     if outcomes or before is None or before.digest != now:
-        for line in told(plan, outcomes):
+        for line in told(plan, outcomes, evidence.pinned(project)):
             record.note(folder, f"{project.config.project}: {line}")
     done = not plan.unseen and not any(one.result == "failed" for one in outcomes)
     branches.remember(folder, directory, Seen(now, done))
 
 
-def told(plan: Plan, outcomes: Iterable[Outcome]) -> list[str]:
-    """What came of it, for the log: how much went, what did not, and where nobody could look."""
+def told(plan: Plan, outcomes: Iterable[Outcome], pinned: Container[str] = ()) -> list[str]:
+    """What came of it, for the log: how much went, what did not and why, and where nobody could look."""
     ends = list(outcomes)
     counts = Counter(DONE[one.action.do] for one in ends if one.result == "done")
     failed = [f"failed: {_named(one.action)}: {one.why}" for one in ends if one.result == "failed"]
     unseen = [f"not looked at: {one.place}: {one.why}" for one in plan.unseen]
     summary = ", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing to remove"
+    if kept := sum(_is_kept(one, pinned) for one in plan.actions):
+        summary += f"; {kept} kept: pinned by dev up (envctl dev down)"
     return [summary, *failed[:MOST], *unseen[:MOST]]
+
+
+def _is_kept(action: Action, pinned: Container[str]) -> bool:
+    """Whether it would go, did not a pin keep its namespace."""
+    one, owner = action.finding, action.finding.resource.owner
+    lasts = one.environment == "dev" and one.verdict == "live" and one.resource.service in services.REGISTRY
+    return lasts and owner is not None and owner.namespace in pinned
 
 
 def _named(action: Action) -> str:

@@ -41,13 +41,25 @@ def gather(project: Project) -> Facts:
 def users(project_home: Path, runs: Iterable[Record]) -> Mapping[str, str]:
     """Who uses a namespace now. A lease that cannot be read is somebody's: its words stand under ""."""
     found = {one.namespace: f"its run `{one.command}` is at work" for one in runs}
-    for home in sorted({path.parent for name in ("leases", "pins") for path in project_home.glob(f"*/{name}")}):
+    for home in _used(project_home):
         for holder in leases.holders(home):
             if holder.kind == "pinned":
                 found[holder.namespace] = f"pinned by `dev up` in {holder.workspace} (`envctl dev down` there)"
             elif holder.namespace or not holder.command:
                 found[holder.namespace] = f"`{holder.command}` uses it in {holder.workspace}"
     return found
+
+
+def pinned(project: Project) -> frozenset[str]:
+    """The namespaces of checkouts that are gone by git's word, and of which a pin keeps everything."""
+    gone = {name for name, where in checkouts(project.config.project).items() if where.gone}
+    pins = (one for home in _used(project.home) for one in leases.holders(home) if one.kind == "pinned")
+    return frozenset(one.namespace for one in pins if one.namespace in gone)
+
+
+def _used(project_home: Path) -> list[Path]:
+    """The server sets that somebody uses or has used."""
+    return sorted({path.parent for name in ("leases", "pins") for path in project_home.glob(f"*/{name}")})
 
 
 def checkouts(project: str) -> Mapping[str, Whereabouts]:
