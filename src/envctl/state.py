@@ -116,10 +116,13 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def fresh(path: Path) -> Iterator[tuple[IO[str], Path]]:
-    """A private file beside `path`, to be given that name when it is written; those that dead writers left go."""
-    for left in os.listdir(path.parent):  # noqa: PTH208  (half the time of a Path for each)
-        if left.startswith(f".{path.name}."):
+def fresh(path: Path, *, sweep: bool = True) -> Iterator[tuple[IO[str], Path]]:
+    """A private file beside `path`, to be given that name when it is written; those that dead writers left go.
+
+    Outside of the state folder others' files lie beside it: nothing is swept there.
+    """
+    for left in os.listdir(path.parent) if sweep else ():  # noqa: PTH208  (half the time of a Path for each)
+        if _aside(left, path.name):
             discard(path.with_name(left))
     while True:
         name = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
@@ -134,6 +137,12 @@ def fresh(path: Path) -> Iterator[tuple[IO[str], Path]]:
                 name.unlink(missing_ok=True)
                 raise
             return
+
+
+def _aside(name: str, of: str) -> bool:
+    """Whether it is exactly what `fresh` calls a file: other programs put names in the same place before theirs."""
+    pid, _, rest = name.removeprefix(f".{of}.").partition(".")
+    return name == f".{of}.{pid}.{rest}" and pid.isdecimal() and len(rest) == 8 and set(rest) <= set("0123456789abcdef")
 
 
 def discard(path: Path) -> None:

@@ -125,11 +125,56 @@ def test_an_axis_ends_at_a_round_even_number_not_below_its_values(value: int) ->
 
 def test_the_page_is_its_owners_alone_and_replaces_an_older_one_whole(tmp_path: Path) -> None:
     file = tmp_path / "leaks.html"
-    file.write_text("old")
+    page.write(file, audit(), ())
+    file.chmod(0o644)
     page.write(file, audit(LEAK), PAST)
+    assert "1 leak in shop" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().endswith("</html>\n")
     assert [one.name for one in tmp_path.iterdir()] == ["leaks.html"]
+
+
+@pytest.mark.parametrize("there", ["", "old", "<html>", "x" * 5000 + "<title>envctl leaks: "])
+def test_what_is_no_page_of_ours_is_never_replaced(tmp_path: Path, there: str) -> None:
+    file, link = tmp_path / "config", tmp_path / "link"
+    file.write_text(there)
+    link.symlink_to(file)
+    for one in (file, link):
+        with pytest.raises(EnvctlError, match="could not be written") as caught:
+            page.write(one, audit(LEAK), PAST)
+        assert "no page of envctl" in caught.value.cause
+    assert file.read_text() == there
+    assert link.is_symlink()
+
+
+def test_nor_is_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "null").symlink_to("/dev/null")
+    before = {one.name: one.lstat().st_mode for one in tmp_path.iterdir()}
+    for name in (*before, "null"):
+        with pytest.raises(EnvctlError, match="could not be written"):
+            page.write(tmp_path / name, audit(), ())
+    assert {one.name: one.lstat().st_mode for one in tmp_path.iterdir()} == before
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_through_a_link_an_older_page_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    file, link = tmp_path / "leaks.html", tmp_path / "link"
+    page.write(file, audit(), ())
+    link.symlink_to(file.name)
+    page.write(link, audit(LEAK), PAST)
+    assert link.is_symlink()
+    assert "1 leak in shop" in file.read_text()
+
+
+def test_what_other_programs_put_beside_a_page_stays(tmp_path: Path) -> None:
+    names = [".leaks.html.swp", ".leaks.html.bak", ".leaks.html.77.0000dead"]
+    for name in names:
+        (tmp_path / name).write_text("theirs")
+    page.write(tmp_path / "leaks.html", audit(), ())
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted([*names, "leaks.html"])
 
 
 def test_a_page_that_cannot_be_written_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -156,15 +156,24 @@ def test_a_link_in_the_place_of_a_note_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_living_writers_file_stays(tmp_path: Path) -> None:
-    (tmp_path / ".a.json.77.dead").write_text("half")
-    (tmp_path / ".b.json.77.dead").write_text("another's")
+    (tmp_path / ".a.json.77.0000dead").write_text("half")
+    (tmp_path / ".b.json.77.0000dead").write_text("another's")
     with state.fresh(tmp_path / "a.json") as (file, name):
         file.write("mine")
         file.flush()
         state.write(tmp_path / "a.json", {"by": "another"})
-        assert sorted(one.name for one in tmp_path.iterdir()) == sorted([name.name, ".b.json.77.dead", "a.json"])
+        assert sorted(one.name for one in tmp_path.iterdir()) == sorted([name.name, ".b.json.77.0000dead", "a.json"])
         name.replace(tmp_path / "a.json")
     assert (tmp_path / "a.json").read_text() == "mine"
+
+
+def test_what_other_programs_put_beside_a_file_stays(tmp_path: Path) -> None:
+    names = ("swp", "bak", "77.dead", "77.0000dead.swp", "x.0000dead", ".0000dead", "77.0000DEAD", "0000dead")
+    theirs = [tmp_path / f".a.json.{name}" for name in names]
+    for one in theirs:
+        one.write_text("kept")
+    state.write(tmp_path / "a.json", {})
+    assert sorted(tmp_path.iterdir()) == sorted([*theirs, tmp_path / "a.json"])
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:

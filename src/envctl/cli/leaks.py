@@ -62,6 +62,8 @@ def _audited(
     from envctl.leaks import since as times
 
     when = times.parsed(since, datetime.now(UTC)) if since else None
+    if html is not None:
+        page.place(html)  # Before a long look whose page nobody would get.
     with edge.output.progress("looking at all environments"):
         found = audits.audit(project, only=target, start=start, wait=edge.flags.wait, talk=edge.output.say)
     past = history.History()
@@ -96,8 +98,10 @@ def _scheduled(edge: Edge, project: Project, audit: Audit) -> int:
 
 
 def _install(edge: Edge, project: Project, *, weekly: bool, html: Path | None) -> int:
-    from envctl.leaks import schedule
+    from envctl.leaks import page, schedule
 
+    if html is not None:
+        page.place(html)
     words = ("--html", str(html.absolute())) if html is not None else ()
     how, plan = schedule.install(project, weekly=weekly, words=words, wait=edge.flags.wait, talk=edge.output.say)
     often = "every Monday" if weekly else "every day"

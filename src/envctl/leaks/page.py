@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -20,20 +21,43 @@ MOST = 2000
 """Things that are no leaks and still stand in the page one by one."""
 NUMBERS = ("age", "size", "count", "oldest", "leaks", "orphan", "unexplained", "idle", "live", "not looked at")
 """Columns that stand to the right."""
+MARK, HEAD = b"<title>envctl leaks: ", 1000
+"""What a page of ours has within its first bytes."""
 RECENT = 12
 """Audits whose numbers are also written out, for mail programs that show no plots."""
 
 
 def write(path: Path, audit: Audit, audits: Sequence[Past]) -> None:
     """Write the page, readable by its owner alone, whole or not at all."""
+    target = place(path)
     try:
-        with state.fresh(path.absolute()) as (file, name):
+        with state.fresh(target, sweep=False) as (file, name):
             file.write(html(audit, audits))
             file.flush()
             os.fsync(file.fileno())
-            name.replace(path)
+            name.replace(target)
     except OSError as error:
         raise EnvctlError(f"{path} could not be written", cause=error.strerror or str(error)) from error
+
+
+def place(path: Path) -> Path:
+    """Where a page may be written: what is there already is an older page, or it is not ours to replace."""
+    target = Path(os.path.realpath(path))
+    try:
+        why = "" if _ours(target) else "it is there already, and no page of envctl"
+    except FileNotFoundError:
+        why = "it is a link to nothing" if path.is_symlink() else ""
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise EnvctlError(f"{path} could not be written", cause=why, hint="name a file that is not there yet")
+    return target
+
+
+def _ours(path: Path) -> bool:
+    """Whether it is a page that was written before. A pipe without a writer must not keep us waiting."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and MARK in file.read(HEAD)
 
 
 def html(audit: Audit, audits: Sequence[Past]) -> str:
