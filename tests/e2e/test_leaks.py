@@ -56,6 +56,25 @@ def test_a_checkout_at_work_has_no_leaks(envctl: Envctl, shop: Path) -> None:
     assert found.data["unseen"] == []
 
 
+def test_ports_are_told_with_their_environment_and_are_live_while_their_server_runs(
+    envctl: Envctl, shop: Path, state: Path
+) -> None:
+    (shop / "envctl.toml").write_text(f"{OWN}\n[dev.processes]\napi = {{ command = 'sleep 1' }}\n")
+    envctl("dev", "up", cwd=shop)
+    envctl("test", cwd=shop)
+    home, mine = state / "projects" / NAME, envctl("ns", cwd=shop).out.strip()
+    keys = {f"{home}/dev-embedded:postgres:0": "dev", f"{home}/test-embedded:postgres:0": "test"}
+    processes = {f"{NAME}/{mine}/api": "dev", f"{NAME}/test/{mine}/api": "test"}
+
+    def ports(code: int) -> dict[str, tuple[str, str]]:
+        found = envctl("leaks", "--json", cwd=shop, code=code).data["rows"]
+        return {one["name"]: (one["environment"], one["verdict"]) for one in found if one["kind"] == "port"}
+
+    assert ports(0) == {key: (environment, "live") for key, environment in {**keys, **processes}.items()}
+    envctl("dev", "down", "--all", "--yes", cwd=shop)
+    assert ports(4) == {key: (environment, "idle") for key, environment in {**keys, **processes}.items()}
+
+
 def test_an_orphan_is_a_leak_until_it_is_in_quarantine(envctl: Envctl, shop: Path, orphaned: str) -> None:
     found = envctl("leaks", "--json", cwd=shop, code=3)
     (row,) = (one for one in found.data["rows"] if (one["kind"], one["name"]) == ("database", orphaned))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from envctl import held, ports, residue
+from envctl import engines, held, leases, ports, residue
 from envctl.errors import EnvctlError
 from envctl.inventory.verdicts import CLEAN, Facts, Judged
 from envctl.model import Environment, Finding, Owner, Resource, Unseen
@@ -16,6 +18,8 @@ from envctl.runs.folders import Record
 PLACE = "state"
 SERVICE = "state"
 KINDS = ("run", "checkout", "pin", "port")
+LOCAL: tuple[Environment, ...] = ("test", "ci")
+"""The environments beside `dev` whose processes run on this machine."""
 
 
 def findings(project: Project, seen: Iterable[Finding], unseen: Collection[Unseen], facts: Facts) -> Iterator[Finding]:
@@ -84,19 +88,39 @@ def _pins(project: Project, facts: Facts) -> Iterator[Finding]:
 
 def ports_of(project: Project, facts: Facts) -> Iterator[Finding]:
     """Bookings of this project's servers and processes."""
+    running = cache(_running)
     for key, port in sorted(ports.listing().items()):
-        judged = _of_servers(key, project) if key.startswith(f"{project.home}/") else _of_process(key, facts)
+        servers = key.startswith(f"{project.home}/")
+        judged = _of_servers(key, project, running) if servers else _of_process(key, facts)
         if judged is not None:
             verdict, reason, remedy = judged
-            owner = _owner(facts.project, _namespace(key))
+            owner = replace(_owner(facts.project, _namespace(key)), environment=_environment(key, project))
             yield _finding("port", key, owner, (verdict, f"port {port}: {reason}", remedy))
 
 
-def _of_servers(key: str, project: Project) -> Judged:
-    home = project.home / Path(key).relative_to(project.home).parts[0].partition(":")[0]
-    if home.is_dir():
-        return "idle", f"of the servers in {home.name}", ""
-    return "orphan", f"the servers in {home.name} are no more", CLEAN
+def _of_servers(key: str, project: Project, running: Callable[[Path], Collection[str]]) -> Judged:
+    home, service = _server(key, project)
+    if not home.is_dir():
+        return "orphan", f"the servers in {home.name} are no more", CLEAN
+    if service in running(home):
+        return "live", f"{service} of {home.name} runs", ""
+    return "idle", f"of the servers in {home.name}", ""
+
+
+def _server(key: str, project: Project) -> tuple[Path, str]:
+    """The state folder of a server set, and which of its servers: `…/dev-embedded:postgres:0`."""
+    name, service, *_ = (*Path(key).relative_to(project.home).parts[0].split(":"), "")
+    return project.home / name, service
+
+
+def _running(home: Path) -> frozenset[str]:
+    """The servers of a set that run; none where nothing readable tells."""
+    try:
+        record = leases.record(home)
+        seen = engines.get(record.engine).look(record) if record else ()
+    except (EnvctlError, KeyError):
+        return frozenset()
+    return frozenset(one.service for one in seen if one.state != "stopped")
 
 
 def _of_process(key: str, facts: Facts) -> Judged | None:
@@ -113,6 +137,14 @@ def _of_process(key: str, facts: Facts) -> Judged | None:
 def _namespace(key: str) -> str:
     """Whose process a port is booked for: `shop/feature_x/api`, `shop/test/feature_x__s2/api`."""
     return "" if key.startswith("/") else key.split("/")[-2].partition("__s")[0]
+
+
+def _environment(key: str, project: Project) -> Environment:
+    """What a booking is for: everything that does not say otherwise is of `dev`."""
+    if key.startswith(f"{project.home}/"):
+        return "dev" if _server(key, project)[0].name.startswith("dev-") else "test"
+    named = key.split("/")[1:-2]
+    return next((one for one in LOCAL if one in named), "dev")
 
 
 def _finding(kind: str, name: str, owner: Owner | None, judged: Judged) -> Finding:
