@@ -110,8 +110,9 @@ def test_a_target_that_cannot_be_reached_is_named_and_the_rest_done(envctl: Envc
 
 
 def test_a_page_is_written_with_the_trend_of_whole_audits(envctl: Envctl, shop: Path, state: Path) -> None:
-    for words in ((), ("--target", "local"), ("--since", "7d"), ("--html", "leaks.html")):
-        envctl("leaks", *words, cwd=shop)
+    for words in ((), ("--target", "local"), ("--since", "7d")):
+        assert "wrote" not in envctl("leaks", *words, cwd=shop).err
+    assert "wrote leaks.html\n" in envctl("leaks", "--html", "leaks.html", cwd=shop).err
     text = (shop / "leaks.html").read_text()
     assert text.count("<circle") == 3
     remembered = state / "projects" / NAME / "audits.json"
@@ -194,6 +195,11 @@ def far(answer: Callable[[str], tuple[int, Any]]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_how_often_is_asked_only_of_what_is_installed(envctl: Envctl, shop: Path) -> None:
+    for words in (("--weekly",), ("--weekly", "--remove-cron")):
+        assert "--install-cron" in envctl("leaks", *words, cwd=shop, code=2).err
 
 
 def test_installing_without_cron_or_systemd_says_what_to_do(envctl: Envctl, shop: Path, tmp_path: Path) -> None:

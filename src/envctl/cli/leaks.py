@@ -42,6 +42,8 @@ def leaks(
     """Say what is left behind, in all environments. Exit code 3: leaks. Example: envctl leaks --html leaks.html"""
     if install_cron and remove_cron:
         raise UsageError("--install-cron and --remove-cron exclude each other")
+    if weekly and not install_cron:
+        raise UsageError("--weekly says how often --install-cron is to do it", hint="give both, or neither")
     project = edge.project(sweep=False)
     if install_cron:
         return _install(edge, project, weekly=weekly, html=html)
@@ -75,6 +77,7 @@ def _audited(
         found = times.narrowed(found, when)
     if html is not None:
         page.write(html, found, past.audits)
+        edge.output.say(f"wrote {html}")
     return found
 
 
