@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as _json
 import os
+import re
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """The version of the JSON document's frame."""
 Status = Literal["ok", "partial", "error"]
+_COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
 RED, YELLOW, BOLD, PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[0m"
 
 
@@ -40,6 +42,7 @@ class Output:
         """A line about what is being done."""
         if self.quiet:
             return
+        line = harmless(line, colours=True)
         with self._lock:
             if self._live is None:
                 self._erase()
@@ -57,7 +60,7 @@ class Output:
         """A line that must not be missed, also where only the answer was asked for."""
         with self._lock:
             self._erase()
-            write(sys.stderr, line)
+            write(sys.stderr, harmless(line, colours=True))
             self._draw()
 
     def warn(self, text: str) -> None:
@@ -83,7 +86,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """One line of an answer that comes line by line."""
-        write(sys.stdout, text)
+        write(sys.stdout, harmless(text, colours=True))
 
     @contextmanager
     def progress(self, text: str) -> Iterator[None]:
@@ -105,8 +108,9 @@ class Output:
         *,
         exit_code: int = 0,
         errors: Sequence[EnvctlError] = (),
+        exact: bool = False,
     ) -> None:
-        """The answer: the data under --json, else the text or the view of it.
+        """The answer: the data under --json, else the text or the view of it. A text for programs is `exact`.
 
         `partial` is work done that came to something else than all well; with `errors` it is one that failed.
         """
@@ -115,7 +119,8 @@ class Output:
             self._document(command, status, exit_code, data, [_as_json(one) for one in errors])
         elif isinstance(text, str):
             if text:
-                write(sys.stdout, text.removesuffix("\n"))
+                text = text.removesuffix("\n")
+                write(sys.stdout, text if exact else harmless(text))
         else:
             text.show(sys.stdout)
 
@@ -173,7 +178,19 @@ def explained(error: EnvctlError) -> str:
     if error.hint:
         first, *more = error.hint.splitlines()
         lines += [f"  {styled('hint:', BOLD, sys.stderr)} {first}", *(f"        {line}" for line in more)]
-    return "\n".join(lines)
+    return harmless("\n".join(lines), colours=True)
+
+
+def harmless(text: str, keep: str = "\n\t", *, colours: bool = False) -> str:
+    """What cannot move a cursor, rename the window or turn the direction of reading: that is shown escaped."""
+    if text.isprintable():
+        return text
+    if colours:
+        return "".join(part if at % 2 else harmless(part, keep) for at, part in enumerate(_COLOUR.split(text)))
+    return "".join(
+        one if one.isprintable() or one in keep else one.encode("unicode_escape", "backslashreplace").decode()
+        for one in text
+    )
 
 
 def write(stream: TextIO, line: str) -> None:

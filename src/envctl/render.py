@@ -174,10 +174,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 
 
 def text(said: str, style: str = "") -> Any:
-    """Text as it is: what a person named is never markup."""
+    """Text as it is: what a person named is never markup, nor does it move the cursor."""
     from rich.text import Text
 
-    return Text(said, style=style)
+    return Text(output.harmless(said), style=style)
 
 
 def _value(value: Any) -> str:

@@ -339,6 +339,33 @@ def test_summary_names_addresses_resources_and_variables() -> None:
         assert words in text
 
 
+EVIL = "x\x1b]0;pwned\x07\x1b[2J\u202ey\r\x9b1A"
+SHOWN = "x\\x1b]0;pwned\\x07\\x1b[2J\\u202ey\\r\\x9b1A"
+
+
+def test_what_strangers_named_never_reaches_the_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
+    voice = Output(verbose=True)
+    voice.say(EVIL)
+    voice.insist(f"\x1b[31m{EVIL}")
+    voice.warn(EVIL)
+    voice.fail("x", EnvctlError(EVIL, cause=EVIL.replace("\r", ""), hint=EVIL.replace("\r", "")))
+    voice.result("x", {}, f"\x1b[31m{EVIL}\n\tnext")
+    voice.result("x", {}, render.settings_table({EVIL: {"value": EVIL, "source": EVIL}}))
+    voice.result("x", {}, render.findings_table([Finding(EVIL, "problem", EVIL, EVIL)]))
+    voice.line(f"\x1b[31m{EVIL}")
+    out, err = capsys.readouterr()
+    assert f"\\x1b[31m{SHOWN}\n\tnext\n" in out
+    assert f"\x1b[31m{SHOWN}\n" in err
+    assert out.count("\\x1b]0;pwned") == 8
+    assert not set("\x07\u202e\r\x9b") & set(out + err)
+    assert "\x1b" not in (out + err).replace("\x1b[31m", "")
+
+
+def test_what_a_program_reads_is_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().result("env", {}, f"A='{EVIL}'", exact=True)
+    assert capsys.readouterr().out == f"A='{EVIL}'\n"
+
+
 def test_lines_of_processes_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     write = render.prefixed(Output(), ("api", "worker"))
     write("api", "one")

@@ -62,7 +62,7 @@ def env(
         project = edge.project()
         ready = dev.current(project, servers.choose(project), wait=edge.flags.wait, talk=edge.output.say)
         found = dict(ready.variables)
-    edge.output.result(edge.command, {"variables": found}, variables.formatted(found, form.value))
+    edge.output.result(edge.command, {"variables": found}, variables.formatted(found, form.value), exact=True)
 
 
 def config(
@@ -94,7 +94,7 @@ def init(
     proposal = starter.propose(edge.directory)
     data: dict[str, Any] = {"path": str(target), "text": proposal.text, "reasons": list(proposal.reasons)}
     if dry_run:
-        edge.output.result(edge.command, {**data, "written": False}, proposal.text)
+        edge.output.result(edge.command, {**data, "written": False}, proposal.text, exact=True)
         return
     if target.exists():
         edge.confirm(f"{target} is there. Replace it?", yes=force or yes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from envctl import output
 from envctl.inventory.verdicts import moment
 from envctl.leaks.rows import Audit, Row, count, weight
 from envctl.render import size
@@ -16,10 +17,7 @@ MOST = 50
 
 def harmless(text: str) -> str:
     """What cannot move a cursor, change a colour, turn the direction of reading, or run over many lines."""
-    shown = "".join(
-        one if one.isprintable() else one.encode("unicode_escape", "backslashreplace").decode()
-        for one in text[:LONGEST]
-    )
+    shown = output.harmless(text[:LONGEST], keep="")
     return shown if len(text) <= LONGEST else f"{shown}…"
 
 
