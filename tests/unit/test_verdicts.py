@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,6 +148,13 @@ def test_nothing_that_we_may_not_remove_comes_with_a_command_of_ours() -> None:
     stranger, unreadable = database(owner=replace(DEV, project="other")), database(owner=None)
     unnamed, live = database("shop_dev_other"), replace(database(), sessions=1)
     assert {told(one).remedy for one in (stranger, unreadable, unnamed, live)} == {""}
+
+
+@pytest.mark.parametrize("evil", ["x; rm -rf ~", "$(reboot)", "a b", "x\n'y"])
+def test_a_command_to_be_pasted_has_its_names_quoted(evil: str) -> None:
+    aside = replace(DEV, namespace=evil, notes={"kind": "quarantine", "until": "2999-01-01T00:00:00+00:00"})
+    for owner in (aside, replace(aside, notes={"kind": "quarantine"})):
+        assert shlex.split(told(database(owner=owner)).remedy) == ["envctl", "clean", "--all", "--branch", evil]
 
 
 def test_a_clock_that_jumps_forward_moves_nothing_and_one_that_is_set_back_does() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -59,7 +60,7 @@ def tell(project: Project, running: Running, talk: Talk) -> None:
     for one in mine:
         if one.kind not in LOGINS and one.owner:
             talk(f"the {one.kind} {was(one)} of before is in quarantine until {one.owner.notes.get('until', '')}")
-            talk(f"  `envctl restore {one.name}` puts it in the place of the one that is there now")
+            talk(f"  `envctl restore {shlex.quote(one.name)}` puts it in the place of the one that is there now")
     if not mine:
         workspaces.aside(project.config.project, project.namespace.name).unlink(missing_ok=True)
 

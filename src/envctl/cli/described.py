@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _tests(seen: tests.Seen) -> dict[str, Any]:
                 "service": one.resource.service,
                 "name": one.resource.name,
                 "since": one.record.since,
-                "open": f"envctl dev psql {one.resource.name}",
+                "open": f"envctl dev psql {shlex.quote(one.resource.name)}",
             }
             for one in seen.kept
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,7 +86,7 @@ def restore(
     edge.output.result(edge.command, data, "\n".join(map(_restored, found)), exit_code=code)
     for one in found:
         if one.resource.kind == "database" and not one.error:
-            edge.output.say(f"hint: look into it: envctl dev psql {one.resource.name}")
+            edge.output.say(f"hint: look into it: envctl dev psql {shlex.quote(one.resource.name)}")
     return code
 
 
@@ -118,7 +119,10 @@ def _listed(edge: Edge, plan: Plan) -> int:
     blind = [one.place for one in plan.unseen if may_hold(one.place)]
     if blind and not found:
         raise untold("whether anything is in quarantine cannot be told", blind)
-    lines = [f"{one.resource.kind} {was(one.resource)}: {one.reason}; envctl restore {_back(one)}" for one in found]
+    lines = [
+        f"{one.resource.kind} {was(one.resource)}: {one.reason}; envctl restore {shlex.quote(_back(one))}"
+        for one in found
+    ]
     data = {"quarantine": [{**_described(one), **_notes(one.resource), "was": was(one.resource)} for one in found]}
     edge.output.result(edge.command, data, "\n".join(lines) or "nothing is in quarantine")
     return 0

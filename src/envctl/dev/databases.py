@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -45,7 +46,7 @@ def _refuse_quarantined(name: str, found: Iterable[Resource]) -> None:
     there = [one for one in found if one.kind == "database" and one.owner]
     aside = [one for one in there if quarantined(one) and name in (one.name, one.owner and one.owner.notes.get("was"))]
     if aside and not any(one.name == name and not quarantined(one) for one in there):
-        raise UsageError(f"the database {name} is in quarantine", hint=f"envctl restore {aside[0].name}")
+        raise UsageError(f"the database {name} is in quarantine", hint=f"envctl restore {shlex.quote(aside[0].name)}")
 
 
 def _is_a_checkouts(one: Resource, owner: Owner, project: Project) -> bool:

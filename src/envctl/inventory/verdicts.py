@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ def moment(text: str) -> datetime | None:
 
 def by_hand(owner: Owner) -> str:
     """The command that takes what no evidence releases: a person's word, for this namespace alone."""
-    return f"envctl clean --all --branch {owner.namespace}"
+    return f"envctl clean --all --branch {shlex.quote(owner.namespace)}"
 
 
 def _judged(seen: Found, owner: Owner, facts: Facts) -> Judged:

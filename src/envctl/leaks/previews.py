@@ -85,7 +85,7 @@ def of_registry(tags: Iterable[Tag], pulls: Pulls) -> Iterator[Row]:
             owner=f"pr-{tag.pull}",
             created=tag.created,
             bytes=tag.bytes,
-            remedy="" if shared else f"skopeo delete docker://{tag.name}",
+            remedy="" if shared else shlex.join(("skopeo", "delete", f"docker://{tag.name}")),
         )
 
 
