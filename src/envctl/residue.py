@@ -13,11 +13,14 @@ LOCK = "lock"
 RECORD = "run.json"
 VERDICT = "recovery.json"
 """What recovery came to; from when it is there on, its folder is a dead run's, also while recovery has its lock."""
+FOREIGN = "foreign.json"
+"""What recovery put down of a run that is not this host's to judge, where its own host may see the folder too."""
 UNTOUCHED = "untouched"
 """A file that is there until the run begins to make something on its servers: while it is, there is nothing to find."""
 CLAIMS = "claims"
 """What services remember of this run's claims: a folder for each identity, in it one for each service."""
-STAMP, HOME = "stamp", "home"
+STAMP, HOME, HERE = "stamp", "home", "here"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def dead(project_home: Path) -> list[Path]:
@@ -36,11 +39,23 @@ def private(folder: Path) -> bool:
 
 def settled(folder: Path) -> bool:
     """Whether recovery was here and nothing has changed since that would let it do more."""
+    verdict, judged = _read(folder / VERDICT), _read(folder / FOREIGN)
+    if judged and judged.get(HERE) == here() and judged.get(STAMP) == stamp(folder, ""):
+        return True
+    return STAMP in verdict and bool(verdict[STAMP] == stamp(folder, verdict.get(HOME, "")))
+
+
+def here() -> str:
+    """This host, in this boot of it."""
+    return f"{os.uname().nodename} {boot()}"
+
+
+def boot() -> str:
+    """What tells this boot of the machine from all others; empty where nothing does."""
     try:
-        verdict = json.loads((folder / VERDICT).read_text())
-        return bool(verdict[STAMP] == stamp(folder, verdict[HOME]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return BOOT.read_text().strip()
+    except OSError:
+        return ""
 
 
 def stamp(folder: Path, home: str) -> str:
@@ -55,6 +70,14 @@ def ours(folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _changed(path: Path) -> int:

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from envctl import recovery, residue, runs, state
 from envctl.errors import EnvctlError, UnavailableError
+from envctl.inventory import books, evidence
 from envctl.project import Project, open_project
 from envctl.recovery import cleaning
 from envctl.runs import Run, folders
@@ -179,6 +183,90 @@ def test_a_record_that_does_not_tell_is_left_alone_with_the_reason(project: Proj
     assert (report.verdict, report.settled, residue.settled(folder)) == ("later", True, True)
     assert str(folder) in report.later[0]
     assert folders.residue(project.home)[0].record is None
+
+
+ANOTHER_HOST: dict[str, Any] = {"host": "another-host", "boot": "another boot"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, "clean"),
+        ({"boot": "an earlier boot"}, "clean"),
+        ({"boot": "an earlier boot", "inode": "1"}, "clean"),
+        ({"host": "a name that this machine had"}, "clean"),
+        ({"inode": "1"}, "later"),
+        ({"device": "1"}, "later"),
+        (ANOTHER_HOST, "later"),
+        ({"boot": "", "inode": "1"}, "later"),
+        ({"boot": ""}, "clean"),
+        ({"host": "", "boot": "", "device": "", "inode": ""}, "clean"),
+        ({"host": "", "boot": "", "device": "", "inode": "", "engine": "external"}, "later"),
+    ],
+)
+def test_a_lock_tells_only_on_its_host_and_in_its_file(
+    project: Project, changed: dict[str, Any], expected: str
+) -> None:
+    folder = died(project).folder
+    (folder / residue.UNTOUCHED).touch()
+    folders.write(folder, replace(folders.read(folder), **changed))
+    report = cleaning.clean(folder)
+    assert (report.verdict, folder.exists()) == (expected, expected == "later")
+    if expected == "later":
+        assert report.settled
+        assert residue.settled(folder)
+        assert "it is left alone" in report.later[0]
+
+
+def test_a_copied_state_folder_says_nothing_of_a_run_at_work(
+    open_runs: ExitStack, project: Project, told: list[str]
+) -> None:
+    run = claim(open_runs, project, told)
+    run.begun()
+    run.keep(("one",))
+    aside = run.folder.parent.with_name("aside")
+    shutil.copytree(run.folder.parent, aside)
+    run.folder.parent.rename(run.folder.parent.with_name("before"))
+    aside.rename(run.folder.parent)
+    assert not folders.alive(run.folder)
+    report = cleaning.clean(run.folder)
+    assert (report.verdict, report.settled) == ("later", True)
+    assert "is a copy" in report.later[0]
+    facts = evidence.gather(project)
+    assert (facts.runs, facts.kept, list(facts.unread)) == ({}, frozenset(), ["feature_a"])
+    (found,) = (one for one in books.findings(project, [], (), facts) if one.resource.kind == "run")
+    assert (found.verdict, found.remedy) == ("unexplained", "")
+    claim(open_runs, project, told)
+    assert folders.read(run.folder).kept == ("one",)
+
+
+def test_a_host_that_sees_anothers_live_run_does_not_call_it_dead(
+    open_runs: ExitStack, project: Project, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state folder that two hosts share by a disk on which neither sees the other's locks."""
+    run = claim(open_runs, project, told)
+    run.begun()
+    folders.write(run.folder, replace(run.record, **ANOTHER_HOST))
+    state.free(run.descriptor)
+    assert cleaning.clean(run.folder).verdict == "later"
+    with monkeypatch.context() as patch:
+        patch.setattr(residue, "here", lambda: "another-host another boot")
+        assert not residue.settled(run.folder), "its own host judges for itself"
+    lock = state.claim(run.folder / residue.LOCK)
+    assert lock is not None
+    assert folders.alive(run.folder)
+    os.dup2(lock, run.descriptor)
+    state.free(lock)
+
+
+def test_the_record_of_an_older_envctl_can_be_read(project: Project) -> None:
+    folder = died(project).folder
+    content = json.loads((folder / residue.RECORD).read_text())
+    for name in ("released", *folders.LATER):
+        del content[name]
+    (folder / residue.RECORD).write_text(json.dumps(content))
+    found = folders.read(folder)
+    assert (found.host, found.released, found.slot) == ("", (), 1)
 
 
 def test_a_run_that_had_not_begun_left_nothing_to_look_for(project: Project) -> None:

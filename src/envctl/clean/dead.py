@@ -15,7 +15,7 @@ from envctl.model import Talk
 from envctl.project import Project
 from envctl.recovery import cleaning
 from envctl.recovery.cleaning import Report
-from envctl.runs import folders
+from envctl.runs import folders, origin
 
 TOGETHER = 4
 Parted = Mapping[Path, list[Action]]
@@ -24,7 +24,11 @@ Parted = Mapping[Path, list[Action]]
 
 def parted(project: Project, todo: Iterable[Action]) -> tuple[Parted, list[Action]]:
     """What goes with a dead run on record, by its folder; and the rest."""
-    known = {one.record.id: one.folder for one in folders.residue(project.home) if one.record is not None}
+    known = {
+        one.record.id: one.folder
+        for one in folders.residue(project.home)
+        if one.record is not None and not origin.foreign(one.record, one.folder)
+    }
     runs: dict[Path, list[Action]] = {}
     rest: list[Action] = []
     for action in todo:
@@ -61,7 +65,7 @@ def _no_longer_kept(folder: Path) -> None:
     descriptor = folders.taken(folder)
     if descriptor is not None:
         try:
-            folders.write(folder, replace(folders.read(folder), kept=()))
+            folders.write(folder, replace(folders.read(folder), kept=(), released=()))
         finally:
             state.free(descriptor)
 

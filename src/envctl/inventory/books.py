@@ -12,7 +12,7 @@ from envctl.errors import EnvctlError
 from envctl.inventory.verdicts import CLEAN, Facts, Judged
 from envctl.model import Environment, Finding, Owner, Resource, Unseen
 from envctl.project import Project
-from envctl.runs import folders
+from envctl.runs import folders, origin
 from envctl.runs.folders import Record
 
 PLACE = "state"
@@ -50,6 +50,8 @@ def _run(folder: Path, record: Record | None) -> Judged:
         return "unexplained", f"{folder} is a link or another user's", ""
     if record is None:
         return "unexplained", f"its record cannot be read (if no run of yours is at work there: rm -r {folder})", ""
+    if why := origin.foreign(record, folder):
+        return "unexplained", f"{why} (if no run is at work there: rm -r {folder})", ""
     if record.kept:
         why = f"it failed and kept {len(record.kept)} of its things for looking at"
         return "idle", why, f"{CLEAN} --all --branch {record.namespace}"

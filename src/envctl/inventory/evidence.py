@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from envctl import leases, namespace, repository, workspaces
+from envctl import git, leases, namespace, repository, workspaces
 from envctl.errors import EnvctlError
 from envctl.inventory import clock, spared
 from envctl.inventory.verdicts import Facts, RunState, Whereabouts
 from envctl.project import Project
 from envctl.repository import Repository
 from envctl.residue import ours, private
-from envctl.runs import folders
+from envctl.runs import folders, origin
 from envctl.runs.folders import Record
 from envctl.workspaces import Workspace
 
@@ -22,7 +22,8 @@ from envctl.workspaces import Workspace
 def gather(project: Project) -> Facts:
     """What is known now."""
     published = [(one, _record(one), folders.alive(one)) for one in _published(project.home)]
-    runs = [(record, alive) for _, record, alive in published if record is not None]
+    foreign = {one: why for one, record, alive in published if record and not alive and (why := _foreign(record, one))}
+    runs = [(record, alive) for one, record, alive in published if record is not None and one not in foreign]
     return Facts(
         project=project.config.project,
         patterns=project.config.names,
@@ -30,7 +31,10 @@ def gather(project: Project) -> Facts:
         host=socket.gethostname(),
         now=clock.now(),
         runs={record.id: _state(alive) for record, alive in runs},
-        unread=_unread(project.config.project, [one for one, record, _ in published if record is None]),
+        unread={
+            **_unread(project.config.project, [one for one, record, _ in published if record is None]),
+            **{record.namespace: foreign[one] for one, record, _ in published if record and one in foreign},
+        },
         kept=frozenset((record.id, name) for record, alive in runs if not alive for name in record.kept),
         checkouts=checkouts(project.config.project),
         spared=spared.read(project.home),
@@ -92,20 +96,50 @@ def _whereabouts(one: Workspace, asked: Callable[[Path], Repository | str]) -> W
     found = asked(Path(one.repository))
     if isinstance(found, str):
         return Whereabouts(one, doubt="" if there else f"its checkout {one.path} is not there, and {found}")
-    if gone := _gone(one, found, rooted=rooted):
-        return Whereabouts(one, gone=gone)
+    if not one.identity:
+        why = f"its checkout {one.path} is gone, and its older registration tells no repository from another"
+        return Whereabouts(one, doubt="" if there else why)
+    if other := _another(one, found, rooted=rooted):
+        return Whereabouts(one, doubt=other)
+    gone, unsure = _gone(one, found, rooted=rooted)
+    if gone:
+        return Whereabouts(one, gone="" if unsure else gone, doubt=unsure)
     return Whereabouts(one, doubt="" if there else _missing(one))
 
 
-def _gone(one: Workspace, found: Repository, *, rooted: bool) -> str:
-    """The proof, in words. A checkout without a branch has nothing whose end git could tell."""
-    if not one.branch:
-        return ""
-    if one.gitdir and not found.has_worktree(Path(one.gitdir)) and not rooted:
-        return f"git has no worktree {one.path} any more"
-    if one.source == "git" and not found.has_branch(one.branch):
-        return f"git has no branch {one.branch} any more, neither here nor of a remote"
+def _another(one: Workspace, found: Repository, *, rooted: bool) -> str:
+    """Why that repository may say nothing of this checkout: it may never have had it."""
+    if one.identity != found.identity:
+        return f"another repository is in {found.common_dir} than when its checkout was there"
+    checkout = git.checkout(one.path) if rooted else None
+    if rooted and checkout is None:
+        return git.trouble(one.path)
+    if checkout is not None and checkout.common_dir != found.common_dir:
+        return f"{one.path} is a checkout of another repository now"
     return ""
+
+
+def _gone(one: Workspace, found: Repository, *, rooted: bool) -> tuple[str, str]:
+    """The proof, and what speaks against it. A checkout without a branch has nothing whose end git could tell."""
+    if not one.branch:
+        return "", ""
+    if one.gitdir and not found.has_worktree(Path(one.gitdir)) and not rooted:
+        busy = f"its checkout {one.path} is gone, but another working tree is on the branch {one.branch}"
+        return f"git has no worktree {one.path} any more", busy if found.is_at_work(one.branch) else ""
+    if one.source == "git" and not found.has_branch(one.branch):
+        return f"git has no branch {one.branch} any more, neither here nor of a remote", _elsewhere(one, found)
+    return "", ""
+
+
+def _elsewhere(one: Workspace, found: Repository) -> str:
+    """Where a branch may live that is not here."""
+    if found.in_part:
+        return f"git has no branch {one.branch}, but does not fetch all that {', '.join(sorted(found.in_part))} has"
+    try:
+        now = repository.renamed(found.common_dir, one.branch)
+    except OSError as error:
+        return f"whether the branch {one.branch} was renamed cannot be told: {error}"
+    return f"its branch {one.branch} was renamed to {now}" if now else ""
 
 
 def _missing(one: Workspace) -> str:
@@ -141,6 +175,12 @@ def _record(folder: Path) -> Record | None:
         return folders.read(folder) if ours(folder) else None
     except EnvctlError:
         return None
+
+
+def _foreign(record: Record, folder: Path) -> str:
+    """Why a run on record here is not this host's to judge."""
+    why = origin.foreign(record, folder)
+    return f"it may be of a run that nobody here can judge: {why}" if why else ""
 
 
 def _unread(project: str, runs: Iterable[Path]) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from envctl import residue, servers, services, state
 from envctl.errors import EnvctlError
 from envctl.model import Address, Resource
 from envctl.recovery.visit import visited
-from envctl.runs import folders
+from envctl.runs import folders, origin
 from envctl.runs.folders import Record
 from envctl.services.base import Service
 from envctl.values import dataclass
@@ -45,6 +45,8 @@ def clean(folder: Path) -> Report:
     if descriptor is None:
         return Report("busy")
     try:
+        if why := _foreign(folder):
+            return Report("later", later=(why,), settled=True)
         if not (folder / residue.VERDICT).exists():
             state.write(folder / residue.VERDICT, {})  # From here on nobody takes it for a run at work.
         try:
@@ -61,6 +63,18 @@ def clean(folder: Path) -> Report:
         return report
     finally:
         state.free(descriptor)
+
+
+def _foreign(folder: Path) -> str:
+    """Why this run is not ours to judge. Nothing is put down that would let its own host take it for a dead one."""
+    try:
+        why = origin.foreign(folders.read(folder), folder)
+    except EnvctlError:
+        return ""
+    if why:
+        state.write(folder / residue.FOREIGN, {residue.STAMP: residue.stamp(folder, ""), residue.HERE: residue.here()})
+        return f"{why}: it is left alone, with all that it made"
+    return ""
 
 
 def _note(folder: Path, home: str, seen: str) -> None:

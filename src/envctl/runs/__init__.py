@@ -17,7 +17,7 @@ from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Talk
 from envctl.namespace import Names
 from envctl.project import Project
-from envctl.runs import folders
+from envctl.runs import folders, origin
 from envctl.runs.folders import Record
 from envctl.values import dataclass
 
@@ -105,7 +105,7 @@ def _claimed(project: Project, home: Home, engine: str, command: str) -> Run:
             for slot in range(1, SLOTS + 1):
                 mine = replace(project, names=replace(project.names, slot=slot))
                 target = _folder(project, slot)
-                record = _record(mine, home, engine, command, run_id)
+                record = origin.marked(_record(mine, home, engine, command, run_id), descriptor)
                 if not os.path.lexists(target) and _published(private, target, record):
                     return Run(mine, record, target, descriptor, os.getpid())
             raise _no_slot(project)
@@ -131,7 +131,7 @@ def _no_longer_kept(run: Run) -> None:
     """What an earlier run of this namespace kept was for looking at until now."""
     for one in folders.residue(run.project.home):
         found = one.record
-        if found is None or not found.kept or _whose(found) != _whose(run.record):
+        if found is None or not found.kept or _whose(found) != _whose(run.record) or origin.foreign(found, one.folder):
             continue
         descriptor = folders.taken(one.folder)
         if descriptor is not None:

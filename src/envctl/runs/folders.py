@@ -20,6 +20,8 @@ from envctl.errors import EnvctlError
 from envctl.residue import LOCK, RECORD, VERDICT, dead, ours, private
 from envctl.values import dataclass
 
+LATER = ("host", "boot", "device", "inode")
+"""What the records of an older envctl do not have."""
 MAKING = ".making"
 """A lock: shared by those who make folders under private names, exclusive for whoever removes forgotten ones."""
 
@@ -40,6 +42,14 @@ class Record:
     since: str
     kept: tuple[str, ...] = ()
     """What was left on purpose, for a person to look at until the next run."""
+    released: tuple[str, ...] = ()
+    """What was kept until the next run came."""
+    host: str = ""
+    """Where it began, and in which boot; both and the two below are empty in the records of an older envctl."""
+    boot: str = ""
+    device: str = ""
+    inode: str = ""
+    """The file that its process has locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def making(runs: Path, lock: int) -> Iterator[None]:
 
 def write(folder: Path, record: Record) -> None:
     """Put a run on record."""
-    state.write(folder / RECORD, {**asdict(record), "kept": list(record.kept)})
+    state.write(folder / RECORD, {**asdict(record), "kept": list(record.kept), "released": list(record.released)})
 
 
 def read(folder: Path) -> Record:
@@ -140,10 +150,11 @@ def _readable(folder: Path) -> Record | None:
 
 
 def _parsed(content: dict[str, Any], folder: Path) -> Record:
-    texts = {one.name: content[one.name] for one in fields(Record) if one.name not in ("slot", "kept")}
-    slot, kept = content["slot"], content["kept"]
-    if not all(isinstance(text, str) for text in (*texts.values(), *kept)) or not isinstance(slot, int):
+    content = {**dict.fromkeys(LATER, ""), "released": [], **content}
+    texts = {one.name: content[one.name] for one in fields(Record) if one.name not in ("slot", "kept", "released")}
+    slot, kept, released = content["slot"], content["kept"], content["released"]
+    if not all(isinstance(text, str) for text in (*texts.values(), *kept, *released)) or not isinstance(slot, int):
         raise ValueError("a value of the wrong kind")
     if texts["identity"] != folder.name or not texts["id"]:
         raise ValueError(f"it is the record of {texts['identity']!r}")
-    return Record(**texts, slot=slot, kept=tuple(kept))
+    return Record(**texts, slot=slot, kept=tuple(kept), released=tuple(released))
