@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from unicodedata import normalize
 
@@ -11,6 +12,9 @@ from envctl.errors import EnvctlError
 from envctl.values import dataclass
 
 PLACES = ("refs/heads/", "refs/remotes/")
+ALL_BRANCHES = re.compile(r"\+?refs/(heads/)?\*:refs/((remotes|heads)/.*|\*)")
+"""A refspec that fetches every branch there is."""
+_PACKED = re.compile(r"#.*|\^[0-9a-f]{40,64}|[0-9a-f]{40,64} (?P<ref>refs/.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,20 @@ class Repository:
     """The names of its linked worktrees' own folders; a moved, locked or prunable one is among them."""
     at_work: frozenset[str]
     """The branches that a working tree is on, rebases, or is yet to make its first commit on."""
+    identity: str = ""
+    """What tells it from another one in the same place."""
+    in_part: frozenset[str] = frozenset()
+    """The remotes of which not every branch is fetched: what is not here may well be there."""
 
     def has_branch(self, branch: str) -> bool:
         """Whether anything here is called so. In doubt (`A` and `a`, where a remote's name ends) it is."""
         wanted = _folded(branch)
         here = any(_folded(one) == wanted for one in (*self.branches, *self.at_work))
         return here or any(_folded(one).endswith(f"/{wanted}") for one in self.remote)
+
+    def is_at_work(self, branch: str) -> bool:
+        """Whether a working tree is on it."""
+        return _folded(branch) in map(_folded, self.at_work)
 
     def has_worktree(self, gitdir: Path) -> bool:
         """Whether that own folder of a linked worktree is still there."""
@@ -46,10 +58,55 @@ def read(common_dir: Path) -> Repository:
         at_work = {git.branch_of(common_dir), *map(_branch_of, worktrees)} - {""}
         # Loose refs before the packed ones: one that is being packed is in both for a moment, never in none.
         refs = {*_loose(common_dir), *_packed(common_dir)}
+        same, in_part = identity(common_dir), _in_part(common_dir)
     except (OSError, ValueError) as error:
         raise EnvctlError(f"the repository {common_dir} cannot be read", cause=str(error), code="git") from error
     local, remote = (frozenset(ref[len(place) :] for ref in refs if ref.startswith(place)) for place in PLACES)
-    return Repository(common_dir, local, remote, frozenset(one.name for one in worktrees), frozenset(at_work))
+    names = frozenset(one.name for one in worktrees)
+    return Repository(common_dir, local, remote, names, frozenset(at_work), same, in_part)
+
+
+def identity(common_dir: Path) -> str:
+    """The same for as long as it is this repository, whatever is done in it; another clone's in this place is another.
+
+    Numbers of folders that git makes once, and of the file that it writes once and nobody changes. A device's number
+    is another one after a restart, and says nothing.
+    """
+    known = [str((common_dir / one).stat().st_ino) for one in ("", "objects")]
+    try:
+        once = (common_dir / "description").stat()
+    except FileNotFoundError:
+        return "-".join(known)
+    return "-".join((*known, str(once.st_ino), str(once.st_mtime_ns)))
+
+
+def renamed(common_dir: Path, branch: str) -> str:
+    """What that branch is called now, by the logs of those that are there; empty where none says that it was it."""
+    mark = f"\tBranch: renamed refs/heads/{branch} to ".encode("utf-8", "surrogateescape")
+    logs = common_dir / "logs" / "refs" / "heads"
+    for folder, _, files in os.walk(logs, onerror=_unless_missing, followlinks=True):
+        for path in (Path(folder) / name for name in sorted(files)):
+            if mark in path.read_bytes():
+                return str(path.relative_to(logs))
+    return ""
+
+
+def _in_part(common_dir: Path) -> frozenset[str]:
+    """The remotes that are not fetched whole, as a clone of a single branch has one."""
+    fetched: dict[str, list[str]] = {}
+    remote = None
+    for line in (common_dir / "config").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        if section := re.match(r'\s*\[\s*([\w.-]+)\s*(?:"(.*)")?\s*\]', line):
+            remote = section[2] if section[1].lower() == "remote" and section[2] else None
+            line = line[section.end() :]
+        if remote is not None and (setting := re.match(r'\s*(\w+)\s*=\s*"?([^"#;\s]*)', line)):
+            specs = fetched.setdefault(remote, [])
+            specs += [setting[2]] if setting[1].lower() == "fetch" else []
+    return frozenset(name for name, specs in fetched.items() if not _whole(specs))
+
+
+def _whole(specs: list[str]) -> bool:
+    return any(map(ALL_BRANCHES.fullmatch, specs)) and not any(one.startswith("^") for one in specs)
 
 
 def _worktrees(common_dir: Path) -> list[Path]:
@@ -81,10 +138,14 @@ def _loose(common_dir: Path) -> set[str]:
 
 def _packed(common_dir: Path) -> set[str]:
     try:
-        lines = (common_dir / "packed-refs").read_bytes().decode("utf-8", "surrogateescape").split("\n")
+        content = (common_dir / "packed-refs").read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return set()
-    return {line.partition(" ")[2] for line in lines}
+    *lines, rest = content.split("\n")
+    matches = [_PACKED.fullmatch(line) for line in lines]
+    if rest or not lines or None in matches:  # Cut off somewhere: what it does not name may have been in it.
+        raise ValueError("its packed-refs is damaged (`git fsck`)")
+    return {one["ref"] for one in matches if one and one["ref"]}
 
 
 def _in_reftable(common_dir: Path) -> set[str]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
-from envctl import git, state
+from envctl import git, repository, state
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Namespace, Talk
 from envctl.values import dataclass
@@ -30,6 +30,8 @@ class Workspace:
     """The repository's common folder; empty where there was none, or the registration is older than this."""
     gitdir: str = ""
     """The linked worktree's own folder in that repository, which git removes with it; empty for a plain clone."""
+    identity: str = ""
+    """What tells that repository from another one in its place; empty in registrations older than this."""
 
     @property
     def live(self) -> bool:
@@ -72,7 +74,16 @@ def _described(namespace: Namespace, *, primary: bool) -> Workspace:
         source=namespace.source,
         repository=str(checkout.common_dir) if checkout else "",
         gitdir=str(checkout.git_dir) if checkout and git.linked(checkout) else "",
+        identity=_identity(checkout.common_dir) if checkout else "",
     )
+
+
+def _identity(common_dir: Path) -> str:
+    """Without one, the repository can prove nothing later."""
+    try:
+        return repository.identity(common_dir)
+    except OSError:
+        return ""
 
 
 def primary(project: str, namespace: Namespace, default_branch: str) -> bool:
@@ -93,7 +104,7 @@ def find(project: str, namespace: str) -> Workspace | None:
     content = state.read(_file(project, namespace))
     if content is None:
         return None
-    more = {name: str(content.get(name, "")) for name in ("source", "repository", "gitdir")}
+    more = {name: str(content.get(name, "")) for name in ("source", "repository", "gitdir", "identity")}
     return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more)
 
 

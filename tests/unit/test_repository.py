@@ -219,3 +219,128 @@ def test_registrations_from_before_are_readable_and_prove_nothing(clone: Path, t
     assert "names no repository" in found().doubt
     file.write_text("half wri")
     assert not evidence.checkouts("shop")
+
+
+def test_another_repository_in_the_same_place_proves_nothing(clone: Path, worktree: Path, tmp_path: Path) -> None:
+    """A clone was put aside and made anew; the branch lives on in the old one."""
+    run(clone, "switch", "-q", "-c", "feature/y")
+    register(clone, name="clone")
+    register(worktree, name="tree")
+    clone.rename(tmp_path / "aside")
+    clone.mkdir()
+    run(clone, "init", "-q", "-b", "main")
+    run(clone, "commit", "-q", "--allow-empty", "-m", "one")
+    assert not is_gone("clone")
+    assert "another repository" in found("clone").doubt
+    assert not is_gone("tree"), "it is there, and only its repository is not"
+    assert "another repository" in found("tree").doubt
+
+
+def test_a_new_repository_in_an_old_checkout_proves_nothing(clone: Path, tmp_path: Path) -> None:
+    run(clone, "switch", "-q", "-c", "feature/y")
+    register(clone)
+    (clone / ".git").rename(tmp_path / "kept.git")
+    run(clone, "init", "-q", "-b", "main")
+    assert not is_gone()
+
+
+def test_a_repository_stays_the_same_whatever_is_done_in_it(clone: Path, tmp_path: Path) -> None:
+    before = repository.identity(clone / ".git")
+    run(clone, "switch", "-q", "-c", "feature/y")
+    (clone / "file").write_text("more")
+    run(clone, "add", "file")
+    run(clone, "commit", "-q", "-m", "two")
+    run(clone, "worktree", "add", "-q", "-b", "feature/z", str(tmp_path / "other"))
+    run(clone, "config", "user.name", "b")
+    run(clone, "gc", "-q", "--prune=now")
+    run(clone, "init", "-q")
+    assert repository.identity(clone / ".git") == before
+    shutil.copytree(clone, tmp_path / "copy")
+    assert repository.identity(tmp_path / "copy" / ".git") != before
+
+
+def test_a_checkout_that_leads_to_no_repository_or_to_another_is_in_doubt(clone: Path, worktree: Path) -> None:
+    register(worktree)
+    run(clone, "branch", "-q", "-m", "feature/x", "feature/z")
+    run(worktree, "checkout", "-q", "--detach")
+    run(clone, "branch", "-q", "-D", "feature/x")
+    assert is_gone()
+    pointer = (worktree / ".git").read_text()
+    (worktree / ".git").write_text("gitdir: /nowhere\n")
+    assert not is_gone()
+    assert "leads nowhere" in found().doubt
+    (worktree / ".git").unlink()
+    run(worktree, "init", "-q")
+    assert "another repository now" in found().doubt
+    shutil.rmtree(worktree / ".git")
+    (worktree / ".git").write_text(pointer)
+    assert is_gone()
+
+
+def test_a_registration_without_the_repositorys_identity_proves_nothing(clone: Path, tmp_path: Path) -> None:
+    register(clone, branch="never/was")
+    assert is_gone()
+    file = tmp_path / "state/projects/shop/workspaces/mine.json"
+    content = json.loads(file.read_text())
+    del content["identity"]
+    file.write_text(json.dumps(content))
+    assert (found().gone, found().doubt) == ("", "")
+
+
+@pytest.mark.parametrize("damage", ["in a line", "at its end", "to nothing", "with noise"])
+def test_packed_refs_that_are_damaged_prove_nothing(clone: Path, damage: str) -> None:
+    run(clone, "branch", "feature/x")
+    run(clone, "pack-refs", "--all")
+    packed = clone / ".git" / "packed-refs"
+    whole = packed.read_text()
+    cut = whole.index("refs/heads/feature/x")
+    broken = {"in a line": whole[: cut + 14], "at its end": whole[:-1], "to nothing": "", "with noise": "\0\0\n"}
+    assert repository.read(clone / ".git").has_branch("feature/x")
+    packed.write_text(broken[damage])
+    with pytest.raises(EnvctlError, match="cannot be read"):
+        repository.read(clone / ".git")
+
+
+def test_packed_tags_that_are_peeled_are_no_damage(clone: Path) -> None:
+    run(clone, "tag", "-a", "v1", "-m", "one")
+    run(clone, "pack-refs", "--all")
+    assert repository.read(clone / ".git").has_branch("main")
+
+
+def test_a_removed_worktree_whose_branch_another_one_is_on_is_not_gone(
+    clone: Path, worktree: Path, tmp_path: Path
+) -> None:
+    register(worktree)
+    run(clone, "worktree", "remove", str(worktree))
+    run(clone, "worktree", "add", "-q", str(tmp_path / "second"), "feature/x")
+    assert not is_gone()
+    assert "another working tree is on the branch" in found().doubt
+    run(clone, "worktree", "remove", str(tmp_path / "second"))
+    assert is_gone()
+
+
+def test_a_branch_may_live_at_a_remote_that_is_fetched_in_part(clone: Path, tmp_path: Path) -> None:
+    single, whole = tmp_path / "single", tmp_path / "whole"
+    run(tmp_path, "clone", "-q", "--single-branch", str(clone), str(single))
+    run(tmp_path, "clone", "-q", str(clone), str(whole))
+    register(single, branch="feature/q", name="single")
+    register(whole, branch="feature/q", name="whole")
+    assert not is_gone("single")
+    assert "origin" in found("single").doubt
+    assert is_gone("whole")
+    run(whole, "config", "--add", "remote.origin.fetch", "^refs/heads/feature/*")
+    assert not is_gone("whole")
+    run(single, "remote", "set-branches", "origin", "*")
+    assert is_gone("single")
+
+
+def test_a_renamed_branch_is_not_gone_until_the_one_that_it_became_is(clone: Path) -> None:
+    run(clone, "switch", "-q", "-c", "feature/x")
+    register(clone)
+    run(clone, "branch", "-m", "feature/new")
+    run(clone, "branch", "-m", "feature/newer")
+    assert not is_gone()
+    assert "renamed to feature/newer" in found().doubt
+    run(clone, "switch", "-q", "main")
+    run(clone, "branch", "-q", "-D", "feature/newer")
+    assert is_gone()
