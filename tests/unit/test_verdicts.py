@@ -108,6 +108,15 @@ def test_what_a_run_made_hangs_on_that_runs_lock_alone(found: Found, expected: s
     assert verdict(found) == expected
 
 
+def test_a_test_database_of_another_host_was_brought_here_by_somebody() -> None:
+    """What `pg_dump -C` brings has its maker's record; a run on record here is ours whatever the host was called."""
+    brought = database("shop_test_feature_x_gw0", replace(RUN, lease="unknown", host="colleague"))
+    assert told(brought).verdict == "unexplained"
+    assert "host colleague" in told(brought).reason
+    assert verdict(database("shop_test_feature_x_gw0", replace(RUN, host="colleague"))) == "orphan"
+    assert verdict(database("shop_test_feature_x_gw0", replace(RUN, lease="unknown", host=""))) == "orphan"
+
+
 def test_what_a_failed_run_kept_waits_for_the_next_one() -> None:
     kept = replace(FACTS, kept=frozenset({("dead-run", "shop_test_feature_x_gw0")}))
     assert verdict(database("shop_test_feature_x_gw0", RUN), kept) == "idle"
