@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from envctl.document import Duration
 from envctl.environments import Patterns
-from envctl.masking import masked
+from envctl.masking import masked, masked_url
 from envctl.model import Environment
 from envctl.reference import toml
 
 if TYPE_CHECKING:
     from envctl.config import Config
+
+ADDRESSES = ("external.", "preview.pulls")
+"""Settings that are URLs of servers, or nothing that anybody can read."""
 
 
 def describe(config: Config, environment: Environment) -> dict[str, dict[str, Any]]:
@@ -63,6 +66,8 @@ def _plain(value: Any, key: str) -> Any:
     """A value as JSON has it."""
     if isinstance(value, Duration):
         return str(value)
+    if isinstance(value, str) and key.startswith(ADDRESSES) and key != "preview.pulls_variable":
+        return masked_url(value)
     if isinstance(value, str):
         return masked(value, key)
     if is_dataclass(value):

@@ -19,6 +19,15 @@ _URL = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s:]*:"
 _IN_URL = re.compile(rf"{_URL}(?P<secret>\S+)(?=@)")
 """Up to the last `@`: a password may have any character that its writer forgot to escape."""
 _WHOLE_URL = re.compile(rf"\s*{_URL}(?P<secret>.+)(?=@)", re.DOTALL)
+_LONE = re.compile(r"(?<![A-Za-z+])(?!(?:git\+)?ssh:)[A-Za-z][A-Za-z0-9+.-]*://(?P<secret>[^\s/?#@:]+)(?=:?@)")
+"""A name without a password may be a token; but for ssh, where it is only ever a login."""
+_TORN = re.compile(
+    r"\s*[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@\[]*:(?P<secret>(?!(?:\d|\{[^{}]*\})*(?:[,/?#\s]|$))[^@]+)$", re.DOTALL
+)
+"""What stands where a port should, in a URL whose host was forgotten."""
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://(?:\S*@)?(?:\[[0-9a-f:.%]+\]|[\w.-]*)(?::\d*)?(?:[/?#]\S*)?", re.IGNORECASE | re.DOTALL
+)
 _ASSIGNED = re.compile(
     r"""(?:^|[?&;,\s"'])(?P<name>[\w.-]+)\s*=\s*(?P<secret>(?:'[^']*'|"[^"]*")?[^&\s]*)""", re.MULTILINE
 )
@@ -35,6 +44,11 @@ def masked(value: str, name: str = "") -> str:
     return shown + value[after:]
 
 
+def masked_url(value: str) -> str:
+    """What should be a URL, with its passwords hidden; all of what is none, since nobody can tell them in it."""
+    return masked(value) if _ADDRESS.fullmatch(value) else _hidden(value)
+
+
 def secret(name: str) -> bool:
     """Whether a key's name says that its value is a secret."""
     return _SECRET_NAME.search(name.rpartition(".")[2]) is not None
@@ -44,7 +58,9 @@ def _places(value: str) -> Iterator[tuple[int, int]]:
     """Where the secrets stand. They are looked for in the value as it came: a mask could hide another's end."""
     if whole := _WHOLE_URL.match(value):
         yield whole.span("secret")
-    for found in _IN_URL.finditer(value):
+    if torn := _TORN.match(value):
+        yield torn.span("secret")
+    for found in (*_IN_URL.finditer(value), *_LONE.finditer(value)):
         yield found.span("secret")
     for found in _ASSIGNED.finditer(value):
         if secret(found["name"]):

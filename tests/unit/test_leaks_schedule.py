@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.errors import EnvctlError
-from envctl.leaks import schedule
+from envctl.leaks import report, schedule
+from envctl.leaks.rows import Audit, Row
 from envctl.leaks.schedule import crontab, plan, timer
 from envctl.leaks.schedule.plan import Plan
 from envctl.project import Project, open_project
@@ -115,8 +116,13 @@ def test_a_user_without_a_crontab_has_none_afterwards(tmp_path: Path, make: Make
 def test_no_secret_is_written_into_a_crontab(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GITHUB_TOKEN", "REGISTRY_AUTH", "PGPASSWORD", "ENVCTL_POSTGRES_URL"):
         monkeypatch.setenv(name, "geheim")
+    for host in ("tcp://u:geheim@h:2376", "tcp://geheim@h:2376", "ssh://me:geheim@h"):
+        monkeypatch.setenv("DOCKER_HOST", host)
+        install(make())
+        assert b"geheim" not in (tmp_path / "table").read_bytes()
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@h")
     install(make())
-    assert b"geheim" not in (tmp_path / "table").read_bytes()
+    assert b"DOCKER_HOST=ssh://me@h" in (tmp_path / "table").read_bytes()
 
 
 def test_a_crontab_that_cannot_be_read_is_left_alone(tmp_path: Path, make: Make) -> None:
@@ -152,3 +158,18 @@ def test_a_timer_that_cannot_be_started_leaves_no_units(tmp_path: Path, monkeypa
         timer.install(PLAN)
     assert list(timer.folder().iterdir()) == []
     assert not timer.remove(PLAN.key)
+
+
+@pytest.mark.parametrize("program", ["false", "./loud", "./unfit", "nowhere"])
+def test_of_a_notify_command_that_fails_the_program_alone_is_named(tmp_path: Path, make: Make, program: str) -> None:
+    project = make()
+    (loud := tmp_path / "shop" / "loud").write_text('#!/bin/sh\necho "$@" >&2; exit 7\n')
+    loud.chmod(0o755)
+    (tmp_path / "shop" / "unfit").write_text("")
+    config = replace(project.config, leaks=replace(project.config.leaks, notify=f"{program} https://h/geheim"))
+    told = list[str]()
+    audit = Audit("shop", "2026-11-21T06:00:00+00:00", 1.0, (Row("", "p", "database", "x", "orphan", "r"),), ())
+    assert not report.notify(replace(project, config=config), audit, told.append)
+    assert len(told) == 1
+    assert program in told[0]
+    assert "geheim" not in told[0]

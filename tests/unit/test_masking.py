@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from envctl.masking import MASK, masked, secret
+from envctl.masking import MASK, masked, masked_url, secret
 
 passwords = some.text(some.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(lambda text: f"Zz{text}zZ")
 
@@ -20,11 +20,17 @@ passwords = some.text(some.characters(min_codepoint=33, max_codepoint=126), max_
         ("https://k:sek@ret@h", "https://k:***@h"),
         ("https://k:sek:ret@h", "https://k:***@h"),
         ("https://k:sek ret@h", "https://k:***@h"),
-        ("postgresql://me@corp:pw@h/db", "postgresql://me@corp:***@h/db"),
+        ("postgresql://me@corp:pw@h/db", "postgresql://***@corp:***@h/db"),
         ("redis://:pw@h", "redis://:***@h"),
         ("see redis://:p/w@h and http://h:80/", "see redis://:***@h and http://h:80/"),
         ("postgresql://u:pw@h/db?password=p@x", "postgresql://u:***"),
         ("postgresql://u:p?password=x@h/db", "postgresql://u:***"),
+        ("postgresql://SECRET@h:5432/db", "postgresql://***@h:5432/db"),
+        ("https://TOKEN:@h/x", "https://***:@h/x"),
+        ("see https://TOKEN@h/x", "see https://***@h/x"),
+        ("redis://:SECRET/x", "redis://:***"),
+        ("postgresql://u:SECRET/x", "postgresql://u:***"),
+        ("postgresql://u:80SECRET", "postgresql://u:***"),
         ("http://h/?apikey=abc&page=1", "http://h/?apikey=***&page=1"),
         ("host=h password='a b' dbname=d", "host=h password=*** dbname=d"),
         ("DB_PASS=abc alembic upgrade head", "DB_PASS=*** alembic upgrade head"),
@@ -40,7 +46,10 @@ def test_a_password_is_hidden_and_the_rest_is_shown(url: str, shown: str) -> Non
     [
         "",
         "http://127.0.0.1:8000/path?page=1",
-        "postgresql://me@h:5432/db",
+        "ssh://git@h:22/x",
+        "http://h:{api.port}/x",
+        "postgresql://h1:5432,h2:5433/db",
+        "http://h:80 is it",
         "me@example.com",
         "postgresql://{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}/{postgres.database}",
         "https://h/?token={process.token}&x=1",
@@ -50,6 +59,24 @@ def test_a_password_is_hidden_and_the_rest_is_shown(url: str, shown: str) -> Non
 )
 def test_what_holds_no_secret_is_shown_as_it_is(text: str) -> None:
     assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("", ""),
+        ("http://[::1]:80/x", "http://[::1]:80/x"),
+        ("redis://:pw@h:1", "redis://:***@h:1"),
+        ("postgresql://SECRET@h/x", "postgresql://***@h/x"),
+        ("postgres//SECRET", "***"),
+        ("SECRET", "***"),
+        ("postgresql:SECRET@h", "***"),
+        ("postgresql://h:SECRET/x", "***"),
+        ("postgresql://h name/x", "***"),
+    ],
+)
+def test_of_what_is_no_url_where_one_should_be_nothing_is_shown(value: str, shown: str) -> None:
+    assert masked_url(value) == shown
 
 
 @given(password=passwords)

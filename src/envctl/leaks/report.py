@@ -10,6 +10,7 @@ from envctl import shell
 from envctl.errors import EnvctlError
 from envctl.leaks.plain import summary
 from envctl.leaks.rows import Audit
+from envctl.masking import masked
 from envctl.model import Command, Talk
 from envctl.project import Project
 
@@ -31,11 +32,21 @@ def notify(project: Project, audit: Audit, talk: Talk) -> bool:
         return True
     try:
         words = shlex.split(command)
-        shell.run(Command(tuple(words), cwd=project.root, stdin=summary(audit)), seconds=SECONDS)
-    except EnvctlError as error:
-        talk(f"the notify command failed: {error.message}{f': {error.cause}' if error.cause else ''}")
-        return False
     except ValueError as error:
         talk(f"the notify command cannot be read: {error}")
         return False
-    return True
+    if why := _failed(Command(tuple(words), cwd=project.root, stdin=summary(audit))):
+        talk(f"the notify command failed: {why}")
+    return not why
+
+
+def _failed(command: Command) -> str:
+    """Why it did not do well. Its words and what it says may have a token in them: the program alone is named."""
+    program = masked(command.argv[0])
+    try:
+        done = shell.run(command, check=False, seconds=SECONDS)
+    except EnvctlError as error:
+        return f"{program} could not be run" if error.code == "no_program" else error.message
+    except OSError as error:
+        return f"{program} could not be run: {error.strerror}"
+    return f"{program} ended with {done.code}" if done.code else ""

@@ -17,6 +17,8 @@ How = Literal["crontab", "systemd"]
 def install(project: Project, *, weekly: bool, words: tuple[str, ...], wait: float, talk: Talk) -> tuple[How, Plan]:
     """Have the audit run every day or week, in place of what was installed before."""
     wanted = plan.of(project, weekly=weekly, words=words)
+    for name in plan.withheld():
+        talk(f"warning: {name} has a password in it, and so the scheduled audit does without: use a Docker context")
     with state.locked(project.home / "schedule.lock", what="the schedule", wait=wait, talk=talk):
         if crontab.available():
             crontab.install(wanted)

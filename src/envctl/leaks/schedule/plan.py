@@ -10,6 +10,7 @@ from pathlib import Path
 from envctl import shell, state
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
+from envctl.masking import masked
 from envctl.project import Project
 from envctl.values import dataclass
 
@@ -40,7 +41,7 @@ class Plan:
 def of(project: Project, *, weekly: bool, words: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> Plan:
     """The plan for this checkout; another one's for the same project is replaced by it."""
     log = state.folder(project.home) / "leaks.log"
-    variables = {name: environ[name] for name in CARRIED if environ.get(name)}
+    variables = {name: environ[name] for name in CARRIED if environ.get(name) and name not in withheld(environ)}
     if "ENVCTL_STATE_DIR" in variables:
         variables["ENVCTL_STATE_DIR"] = str(state.root())
     command = (str(_program()), "leaks", "--scheduled", *words)
@@ -54,6 +55,11 @@ def of(project: Project, *, weekly: bool, words: tuple[str, ...], environ: Mappi
 def key_of(project: Project) -> str:
     """The same from every checkout of the project."""
     return f"{project.config.project}-{hexdigest(str(project.home).encode())[:8]}"
+
+
+def withheld(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """What would be carried, and has a password in it, as the URL of a Docker host may."""
+    return tuple(name for name in CARRIED if masked(environ.get(name, "")) != environ.get(name, ""))
 
 
 def _program() -> Path:
