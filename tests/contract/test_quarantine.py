@@ -416,6 +416,26 @@ def test_the_bare_name_has_a_name_in_quarantine_that_parses_as_nobodys(ground: G
 
 @POSTGRES
 @pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("by_hand", ["ALTER DATABASE {} ALLOW_CONNECTIONS true", "ALTER DATABASE {} RENAME TO rescued"])
+def test_what_somebody_took_out_of_it_by_hand_is_not_dropped(ground: Ground, by_hand: str) -> None:
+    made(ground)
+    put = next(one for one in quarantined(ground) if one.kind == "database")
+    ask(ground.address, sql.SQL(by_hand).format(sql.Identifier(put.name)))
+    now = next(one for one in listed(ground) if one.kind == "database")
+    ((_, error),) = ground.service.drop_all(ground.address, [now])
+    assert error is not None
+    assert error.code == "taken_out"
+    assert now.name in {one.name for one in listed(ground)}
+    if now.name != put.name:
+        back = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+        ask(ground.address, back.format(sql.Identifier(now.name), sql.Identifier(put.name)))
+    ask(ground.address, sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(put.name)))
+    ((_, error),) = ground.service.drop_all(ground.address, [put])
+    assert error is None
+
+
+@POSTGRES
+@pytest.mark.usefixtures("service")
 def test_a_name_that_a_stranger_took_is_left_to_them(ground: Ground, hand: Hand) -> None:
     access = made(ground)
     hand.put(access.values, "k", "precious")

@@ -247,7 +247,9 @@ def together(world: World, one: Run, other: Run) -> bool:
 
 
 def fate_of_aside(world: World, one: Aside) -> Fate:
-    """It goes when its time is over by the kernel's clock, which nobody sets."""
+    """It goes when its time is over by the kernel's clock, which nobody sets; what may be another user's never."""
+    if world.engine == "external":
+        return "stays"
     return "goes" if one.until == "past" or world.everything else "stays"
 
 

@@ -261,7 +261,6 @@ def test_a_repository_stays_the_same_whatever_is_done_in_it(clone: Path, tmp_pat
 
 def test_a_checkout_that_leads_to_no_repository_or_to_another_is_in_doubt(clone: Path, worktree: Path) -> None:
     register(worktree)
-    run(clone, "branch", "-q", "-m", "feature/x", "feature/z")
     run(worktree, "checkout", "-q", "--detach")
     run(clone, "branch", "-q", "-D", "feature/x")
     assert is_gone()

@@ -146,6 +146,33 @@ def test_quarantine_ends_when_its_time_has_come_and_not_when_nobody_can_read_it(
     assert verdict(aside("soon")) == verdict(aside("")) == "idle"
 
 
+def test_what_somebody_took_out_of_quarantine_by_hand_is_in_no_quarantine() -> None:
+    past = replace(DEV, notes={"kind": "quarantine", "until": "2026-04-01T00:00:00+00:00"})
+    for name in ("shop_dev_feature_x", "rescued", "other__q_0123456789ab", "shop__q_rescued"):
+        found = told(database(name, past))
+        assert (found.verdict, found.remedy) == ("unexplained", "")
+    assert verdict(Found(Resource("s3", "bucket", "files-dev-feature-x", past), "dev-embedded")) == "orphan"
+
+
+def test_what_may_be_anothers_quarantine_is_left_to_him() -> None:
+    past = replace(DEV, notes={"kind": "quarantine", "until": "2026-04-01T00:00:00+00:00"})
+    mine = database("shop__q_0123456789ab", past)
+    elsewhere = database("shop__q_0123456789ab", replace(past, workspace="/home/bob/x"))
+    unknown = database("shop__q_0123456789ab", replace(past, namespace="feature_y"))
+    used = replace(FACTS, users={"feature_x": "pinned"})
+    for reach in ("machine", "network"):
+        judged = [told(replace(one, reach=reach)) for one in (mine, elsewhere, unknown)]
+        assert [(one.verdict, bool(one.remedy)) for one in judged] == [
+            ("orphan", True),
+            ("unexplained", False),
+            ("unexplained", False),
+        ]
+        busy = told(replace(mine, reach=reach), used)
+        assert (busy.verdict, busy.remedy) == ("idle", "")
+    assert [verdict(one) for one in (mine, elsewhere, unknown)] == ["orphan"] * 3
+    assert verdict(mine, used) == "orphan", "only we come to such a server"
+
+
 def test_templates_stay_for_the_runs_to_come() -> None:
     template = database("shop__t_0123456789ab", replace(RUN, namespace="*", lease="", notes={"kind": "template"}))
     assert told(template).verdict == "idle"
@@ -163,7 +190,13 @@ def test_nothing_that_we_may_not_remove_comes_with_a_command_of_ours() -> None:
 def test_a_command_to_be_pasted_has_its_names_quoted(evil: str) -> None:
     aside = replace(DEV, namespace=evil, notes={"kind": "quarantine", "until": "2999-01-01T00:00:00+00:00"})
     for owner in (aside, replace(aside, notes={"kind": "quarantine"})):
-        assert shlex.split(told(database(owner=owner)).remedy) == ["envctl", "clean", "--all", "--branch", evil]
+        assert shlex.split(told(database("shop__q_0123456789ab", owner)).remedy) == [
+            "envctl",
+            "clean",
+            "--all",
+            "--branch",
+            evil,
+        ]
 
 
 def test_a_clock_that_jumps_forward_moves_nothing_and_one_that_is_set_back_does() -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 from envctl import namespace
 from envctl.environments import PRIMARY, Patterns, fill
 from envctl.model import Finding, Owner, Resource, Verdict
+from envctl.services.postgres import private
 from envctl.values import dataclass
 from envctl.workspaces import Workspace
 
@@ -62,6 +63,8 @@ class Facts:
     """The namespaces in which a run is or was of which nobody can read what it made, with the words for that."""
     kept: frozenset[tuple[str, str]] = frozenset()
     """What dead runs left on purpose, as (run id, name)."""
+    stuck: Mapping[str, str] = field(default_factory=dict)
+    """Why what is left of a dead run stays until a person acts, by the run's id."""
     checkouts: Mapping[str, Whereabouts] = field(default_factory=dict)
     """Every registered checkout, by its namespace."""
     spared: Mapping[str, datetime] = field(default_factory=dict)
@@ -107,7 +110,7 @@ def _judged(seen: Found, owner: Owner, facts: Facts) -> Judged:
     if seen.reach == "network" and owner.host != facts.host:
         return "unexplained", f"it was made on the host {owner.host}, and only that one knows who uses it", ""
     if quarantined(seen.resource):
-        return _in_quarantine(owner, facts)
+        return _in_quarantine(seen, owner, facts)
     if owner.notes.get("kind") in SHARED:
         return _template(seen, owner)
     if owner.environment in ("test", "ci"):
@@ -121,7 +124,13 @@ def _unrecorded() -> Judged:
     return "unexplained", "nothing readable says whose it is: no owner record, a damaged one, or a newer envctl's", ""
 
 
-def _in_quarantine(owner: Owner, facts: Facts) -> Judged:
+def _in_quarantine(seen: Found, owner: Owner, facts: Facts) -> Judged:
+    if taken := _taken_out(seen.resource, owner):
+        return "unexplained", taken, ""
+    if seen.reach != "ours" and (anothers := _anothers(owner, facts)):
+        return "unexplained", anothers, ""
+    if seen.reach != "ours" and (user := facts.user(owner.namespace)):
+        return "idle", f"in quarantine, and somebody is at work in its namespace: {user}", ""
     why, until = owner.notes.get("why", ""), moment(owner.notes.get("until", ""))
     because = f" ({why})" if why else ""
     if until is None:
@@ -129,6 +138,21 @@ def _in_quarantine(owner: Owner, facts: Facts) -> Judged:
     if facts.now >= until:
         return "orphan", f"its quarantine ended on {_day(until)}{because}", CLEAN
     return "idle", f"in quarantine until {_day(until)}{because}", by_hand(owner)
+
+
+def _taken_out(resource: Resource, owner: Owner) -> str:
+    """Why its record is not to be believed: somebody gave it a name of his own."""
+    if resource.kind != "database" or private.kind(resource.name, owner.project) == "quarantine":
+        return ""
+    return "its record says that it is in quarantine, and its name that somebody took it out of there by hand"
+
+
+def _anothers(owner: Owner, facts: Facts) -> str:
+    """Why it may be another user's, on a server that others use too."""
+    where = facts.checkouts.get(owner.namespace)
+    if where is not None and str(where.workspace.path) == owner.workspace:
+        return ""
+    return f"its checkout {owner.workspace} is not registered here: it may be another user's"
 
 
 def _template(seen: Found, owner: Owner) -> Judged:
@@ -149,6 +173,8 @@ def _ephemeral(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "live", _connected(seen), ""
     if run == "dead" and (owner.lease, seen.resource.name) in facts.kept:
         return "idle", "a failed run kept it, until the next run of its namespace", by_hand(owner)
+    if run == "dead" and (why := facts.stuck.get(owner.lease, "")):
+        return "unexplained", why, by_hand(owner)
     if run == "dead":
         return "orphan", f"its run {owner.lease} is dead", CLEAN
     if why := facts.unread.get(owner.namespace, ""):
@@ -171,8 +197,8 @@ def _persistent(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "live", _connected(seen), ""
     if unread := facts.unread.get(owner.namespace, ""):
         return "unexplained", unread, ""
-    if seen.reach != "ours" and (where is None or str(where.workspace.path) != owner.workspace):
-        return "unexplained", f"its checkout {owner.workspace} is not registered here: it may be another user's", ""
+    if seen.reach != "ours" and (anothers := _anothers(owner, facts)):
+        return "unexplained", anothers, ""
     if not _named(seen.resource, owner, facts, primary=where is not None and where.workspace.primary):
         return "unexplained", "its name is none that the patterns of this project make", ""
     if where is None:

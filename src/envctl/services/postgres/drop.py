@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Address, Owner, Resource
+from envctl.services import quarantine
 from envctl.services.base import not_ours, owned_by, same_claimant
 from envctl.services.postgres import link, private, records
 from envctl.services.postgres import sessions as held
@@ -75,6 +76,7 @@ def drop_database(connection: Connection, resource: Resource, sessions: Sessions
         if found is None:
             return ""
         owner = records.mine(resource, found.owner)
+        _refuse_taken_out(found, owner)
         if sessions == "end":
             end_sessions(connection, resource.name)
         elif somebody and (busy := _staying(connection, resource.name)):
@@ -88,6 +90,17 @@ def drop_database(connection: Connection, resource: Resource, sessions: Sessions
             busy = _sessions(connection, resource.name) or error.diag.message_detail or str(error)
             raise _in_use(resource.name, busy) from error
         return found.login
+
+
+def _refuse_taken_out(found: Database, owner: Owner) -> None:
+    """What somebody has renamed or opened by hand is in quarantine by its record alone."""
+    if quarantine.inside(owner) and (found.opened or private.kind(found.name, owner.project) != "quarantine"):
+        raise EnvctlError(
+            f"the database {found.name!r} was not dropped",
+            cause="its record says that it is in quarantine, but somebody took it out of there by hand",
+            hint=f"drop it by hand if it is no longer needed, or give it back its record: envctl restore {found.name}",
+            code="taken_out",
+        )
 
 
 @contextmanager
