@@ -291,6 +291,8 @@ def test_a_checkout_that_comes_back_is_told_what_it_had(stage: Ground) -> None:
     assert database in stage.databases(), "it has a fresh one meanwhile"
     [restore] = re.findall("envctl restore (till__q_[0-9a-f]+)", told.err)
     stage.envctl("restore", restore, cwd=place)
+    for name in ("feature/back", database):  # What made room for it is meant by no name but its own.
+        assert "nothing in quarantine" in stage.envctl("restore", name, cwd=place, code=2).err
     with connect(stage.variables(place)["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT cents FROM sales").fetchall() == [(4200,)]
     assert "quarantine" not in stage.envctl("dev", "up", cwd=stage.clone).err

@@ -24,6 +24,8 @@ LONGEST = 160
 SPARED = timedelta(days=1)
 TAKEN = "taken"
 """The code of an error that says: what was to be restored has its name no more."""
+BY, RESTORE = "by", "restore"
+"""The note of what a restore put there itself, to make room."""
 Pair = tuple[Sight, Resource]
 
 
@@ -124,7 +126,8 @@ def _in_place(project: Project, sight: Sight, resource: Resource) -> Resource:
         if there is None or quarantined(there) or not _same_namespace(there, resource):
             raise
     mark(project, there)
-    service.quarantine(sight.address, there, notes=notes(project, f"{resource.name} was restored in its place"))
+    why = notes(project, f"{resource.name} was restored in its place")
+    service.quarantine(sight.address, there, notes={**why, BY: RESTORE})
     return service.restore(sight.address, resource)
 
 
@@ -145,11 +148,14 @@ def _same_namespace(one: Resource, other: Resource) -> bool:
 
 
 def _meant(name: str, found: Iterable[Pair]) -> list[Pair]:
-    """Those of that name; where a name from before, or a branch, is that of several, nobody can tell which."""
+    """Those of that name; where a name from before, or a branch, is that of several, nobody can tell which.
+
+    What a restore put there itself is known by its own name alone: who restores twice means the same as once.
+    """
     found = list(found)
     if exact := [pair for pair in found if pair[1].name == name and was(pair[1]) != name]:
         return exact
-    meant = [pair for pair in found if name in _names(pair[1])]
+    meant = [pair for pair in found if name in _names(pair[1]) and not _made_room(pair[1])]
     counts = Counter((sight.service, one.kind, was(one)) for sight, one in meant)
     namespaces = {one.owner.namespace for _, one in meant if one.owner}
     if len(namespaces) > 1 or any(count > 1 for count in counts.values()):
@@ -159,6 +165,10 @@ def _meant(name: str, found: Iterable[Pair]) -> list[Pair]:
             hint="envctl clean --list-quarantine tells them apart; name the one to restore",
         )
     return meant
+
+
+def _made_room(resource: Resource) -> bool:
+    return resource.owner is not None and resource.owner.notes.get(BY) == RESTORE
 
 
 def _of(project: Project, service: str, address: Address) -> list[Resource]:
