@@ -34,6 +34,8 @@ engine = "embedded"
 buckets = ["files"]
 """
 DAYS = 30
+LONG_OFF = 900
+"""Before so many days envctl looked at the clock last: such a clock is not believed yet."""
 WAIT = 20.0
 
 
@@ -173,7 +175,7 @@ def set_clock(world: World, folder: Path) -> None:
     if world.clock == "broken":
         file.write_text('{"version": 1, "wall": "to')
         return
-    ahead = {"forward": DAYS, "back": -DAYS, "another boot": 900}[world.clock]
+    ahead = {"forward": DAYS, "back": -DAYS, "another boot": LONG_OFF}[world.clock]
     boot = "another" if world.clock == "another boot" else clock._boot()
     wall = datetime.now(UTC) - timedelta(days=ahead)
     state.write(file, {"boot": boot, "wall": wall.isoformat(), "elapsed": time.clock_gettime(clock.ELAPSED)})
@@ -181,7 +183,7 @@ def set_clock(world: World, folder: Path) -> None:
 
 def true_time(world: World) -> datetime:
     """What time it is for whatever is lost by it."""
-    return datetime.now(UTC) - timedelta(days=DAYS if world.clock == "forward" else 0)
+    return datetime.now(UTC) - timedelta(days={"forward": DAYS, "another boot": LONG_OFF}.get(world.clock, 0))
 
 
 def owner(project: str, name: str, environment: Environment = "dev", **more: Any) -> Owner:

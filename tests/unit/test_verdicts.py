@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from envctl import state
 from envctl.environments import DEFAULTS
 from envctl.inventory import clock
 from envctl.inventory.verdicts import Facts, Found, Whereabouts, judge
@@ -216,3 +218,36 @@ def test_the_clocks_anchor_lasts_for_one_boot(tmp_path: Path, monkeypatch: pytes
     assert clock.now() > before
     (tmp_path / "clock.json").write_text("half wri")
     assert clock.now() > before
+
+
+def test_after_a_start_a_clock_far_ahead_is_believed_when_it_has_said_so_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVCTL_STATE_DIR", str(tmp_path))
+    today, file = datetime.now(UTC), tmp_path / "clock.json"
+    last = today - timedelta(days=40)
+    state.write(file, {"boot": "another", "wall": last.isoformat(), "elapsed": 5.0})
+    assert clock.now() == last
+    assert last < clock.now() < last + timedelta(hours=1), "the kernel counts on from there"
+    content = json.loads(file.read_text())
+    file.write_text("half wri")
+    assert clock.now() < last + timedelta(hours=1), "what is damaged is read from its copy"
+    long_ago = last - clock.LONG_ENOUGH
+    file.write_text(json.dumps({**content, "doubted": long_ago.isoformat()}))
+    assert clock.now() >= today
+    assert clock.now() >= today
+    assert "doubted" not in json.loads(file.read_text())
+
+
+def test_a_clock_in_doubt_stays_so_over_restarts_until_it_is_set_right() -> None:
+    day = timedelta(days=1)
+    first = clock.Look("one", NOW, 0.0, NOW)
+    ahead = clock.begun("two", NOW + 100 * day, 5.0, first)
+    assert (ahead.wall, ahead.doubted) == (NOW, NOW)
+    later = replace(ahead, last=NOW + 3 * day)
+    again = clock.begun("three", NOW + 101 * day, 5.0, later)
+    assert (again.wall, again.doubted) == (NOW + 3 * day, NOW), "the days are counted together"
+    right = clock.begun("three", NOW + 4 * day, 5.0, later)
+    assert (right.wall, right.doubted) == (NOW + 4 * day, None)
+    assert clock.followed(ahead, NOW - day, 9.0, NOW - day).doubted is None
+    assert clock.begun("two", NOW + 29 * day, 5.0, first).wall == NOW + 29 * day

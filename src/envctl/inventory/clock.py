@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from envctl import state
 from envctl.errors import EnvctlError
+from envctl.values import dataclass
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """The kernel's clock that nobody sets; it runs on while the machine sleeps."""
+NEAR = timedelta(days=30)
+"""How far ahead of what was last known a clock may be when the machine was started, to be believed at once."""
+LONG_ENOUGH = timedelta(days=7)
+"""One that was further ahead is believed when it has said the same for so long, by the kernel's count."""
+STEP = timedelta(hours=1)
+"""How old what was last known may be within a boot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The first look at the clock in a boot, and what was known of the time last."""
+
+    boot: str
+    wall: datetime
+    """What was believed then."""
+    elapsed: float
+    last: datetime
+    doubted: datetime | None = None
+    """The time, as it was believed, since when the clock has been too far ahead."""
 
 
 def now() -> datetime:
-    """The wall clock's time, or less: what was first seen in this boot and what the kernel counted since."""
+    """The wall clock's time, or less: what was first believed in this boot and what the kernel counted since."""
     wall, elapsed, boot = datetime.now(UTC), time.clock_gettime(ELAPSED), _boot()
-    seen = _anchor()
-    if seen is None or seen[0] != boot or elapsed < seen[2]:
-        state.write(_file(), {"boot": boot, "wall": wall.isoformat(), "elapsed": elapsed})
-        return wall
-    return judged(wall, elapsed, anchor=seen[1], then=seen[2])
+    known = next((one for one in map(_read, _files()) if one is not None), None)
+    if known is None or known.boot != boot or elapsed < known.elapsed:
+        found = begun(boot, wall, elapsed, known)
+        time_now = found.wall
+    else:
+        time_now = judged(wall, elapsed, anchor=known.wall, then=known.elapsed)
+        found = followed(known, wall, elapsed, time_now)
+        time_now = wall if found.wall == wall else time_now
+    if found != _read(_files()[0]):
+        _write(found)
+    return time_now
 
 
 def judged(wall: datetime, elapsed: float, *, anchor: datetime, then: float) -> datetime:
@@ -29,15 +56,44 @@ def judged(wall: datetime, elapsed: float, *, anchor: datetime, then: float) -> 
     return min(wall, anchor + timedelta(seconds=elapsed - then))
 
 
-def _anchor() -> tuple[str, datetime, float] | None:
-    """The first look at the clock in a boot; one that cannot be read is taken anew."""
+def begun(boot: str, wall: datetime, elapsed: float, known: Look | None) -> Look:
+    """The first look in a boot: a clock that is far ahead of what was last known is not believed yet."""
+    if known is None:
+        return Look(boot, wall, elapsed, wall)
+    if wall - known.last <= NEAR:
+        return Look(boot, wall, elapsed, max(wall, known.last))
+    return Look(boot, known.last, elapsed, known.last, known.doubted or known.last)
+
+
+def followed(known: Look, wall: datetime, elapsed: float, time_now: datetime) -> Look:
+    """A later look: what was doubted for long enough is believed, and what was set right is doubted no more."""
+    if known.doubted is not None and time_now - known.doubted >= LONG_ENOUGH:
+        return Look(known.boot, wall, elapsed, max(wall, known.last))
+    if known.doubted is not None and time_now == wall:
+        return replace(known, doubted=None)
+    return replace(known, last=time_now) if time_now - known.last >= STEP else known
+
+
+def _read(file: Path) -> Look | None:
     try:
-        content = state.read(_file())
+        content = state.read(file)
         if content is None:
             return None
-        return str(content["boot"]), datetime.fromisoformat(content["wall"]), float(content["elapsed"])
+        wall = datetime.fromisoformat(content["wall"])
+        last = datetime.fromisoformat(content.get("last", content["wall"]))
+        doubted = datetime.fromisoformat(content["doubted"]) if content.get("doubted") else None
+        found = Look(str(content["boot"]), wall, float(content["elapsed"]), last, doubted)
+        return found if all(one.tzinfo for one in (wall, last, doubted or wall)) else None
     except (EnvctlError, KeyError, TypeError, ValueError):
         return None
+
+
+def _write(look: Look) -> None:
+    """Twice: what is damaged is read from the other one."""
+    times = {"wall": look.wall.isoformat(), "last": look.last.isoformat()}
+    doubted = {"doubted": look.doubted.isoformat()} if look.doubted else {}
+    for file in _files():
+        state.write(file, {"boot": look.boot, "elapsed": look.elapsed, **times, **doubted})
 
 
 def _boot() -> str:
@@ -48,5 +104,5 @@ def _boot() -> str:
         return ""
 
 
-def _file() -> Path:
-    return state.root() / "clock.json"
+def _files() -> tuple[Path, Path]:
+    return state.root() / "clock.json", state.root() / "clock-copy.json"
