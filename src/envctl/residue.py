@@ -19,7 +19,7 @@ UNTOUCHED = "untouched"
 """A file that is there until the run begins to make something on its servers: while it is, there is nothing to find."""
 CLAIMS = "claims"
 """What services remember of this run's claims: a folder for each identity, in it one for each service."""
-STAMP, HOME, HERE = "stamp", "home", "here"
+STAMP, HOME, HERE, STUCK = "stamp", "home", "here", "stuck"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -43,6 +43,11 @@ def settled(folder: Path) -> bool:
     if judged and judged.get(HERE) == here() and judged.get(STAMP) == stamp(folder, ""):
         return True
     return STAMP in verdict and bool(verdict[STAMP] == stamp(folder, verdict.get(HOME, "")))
+
+
+def stuck(folder: Path) -> str:
+    """What recovery could not remove and never will before a person acts; empty where it may yet."""
+    return _read(folder / VERDICT).get(STUCK, "") if settled(folder) else ""
 
 
 def here() -> str:

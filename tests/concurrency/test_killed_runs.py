@@ -17,8 +17,10 @@ import pytest
 import runner
 from crew import until
 
-from envctl import leases, owners, recovery, residue, sandbox, services, state
-from envctl.model import Resource, Running
+from envctl import inventory, leases, owners, recovery, residue, sandbox, services, state
+from envctl.inventory import evidence
+from envctl.inventory.verdicts import Found
+from envctl.model import Owner, Resource, Running
 from envctl.project import Project
 from envctl.recovery import cleaning
 from envctl.runs import folders
@@ -148,6 +150,14 @@ class Ground:
     def folders(self) -> list[str]:
         """What is in the folder of runs."""
         return sorted(one.name for one in self.project.home.glob("runs/*") if one.name != folders.MAKING)
+
+    def verdicts(self, lease: str) -> dict[str, str]:
+        """What is thought of all that this run left."""
+        mine = [one for one in self.resources if one.owner and one.owner.lease == lease]
+        return {
+            one.resource.name: one.verdict
+            for one in inventory.judged([Found(one, "") for one in mine], evidence.gather(self.project))
+        }
 
     def dead(self, namespace: str = "feature_a") -> dict[str, Any]:
         """A run that made all it needs and was killed then."""
@@ -348,6 +358,53 @@ def test_what_was_kept_stays_until_the_next_run_of_the_namespace(ground: Ground)
         ground.swept()
         assert (ground.listed, ground.folders) == (set(), [after.identity])
         after.done()
+
+
+@pytest.mark.parametrize("way", ["copied", "renamed"])
+def test_what_a_person_saved_of_a_kept_run_is_not_dropped(ground: Ground, way: str) -> None:
+    with runner.claimed(ground.project) as run:
+        run.begun()
+        runner.make(run, ground.running)
+        kept = f"{run.identity}_gw0"
+        run.keep([kept])
+    statement = f'CREATE DATABASE "saved" TEMPLATE "{kept}" OWNER "{kept}"'
+    with ground.admin() as connection:
+        connection.execute(statement if way == "copied" else f'ALTER DATABASE "{kept}" RENAME TO "saved"')
+    saved, role = ("postgres", "database", "saved"), ("postgres", "role", kept)
+    ground.swept()
+    assert {saved, role} <= ground.listed
+    with runner.claimed(ground.project) as after:
+        ground.swept()
+        assert ground.listed == {saved, role}
+        assert residue.settled(run.folder)
+        assert "saved was made or renamed by hand" in residue.stuck(run.folder)
+        after.done()
+    assert ground.verdicts(run.id) == {"saved": "unexplained", kept: "unexplained"}
+    with ground.admin() as connection:
+        connection.execute('DROP DATABASE "saved"')
+    assert cleaning.clean(run.folder).verdict == "clean"
+    assert (ground.listed, ground.folders) == (set(), [])
+
+
+def test_a_database_of_another_mark_keeps_its_login_and_is_told_once(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaning, "PATIENCE", 0.3)
+    said = ground.dead()
+    login, folder = f"{said['identity']}_gw0", ground.project.home / "runs" / said["identity"]
+    mark = owners.to_text(Owner("shop", "dev", "main_x", "", "", "", ""))
+    with ground.admin() as connection:
+        connection.execute(f'CREATE DATABASE from_dump OWNER "{login}"')
+        connection.execute(f"COMMENT ON DATABASE from_dump IS {psycopg.sql.Literal(mark).as_string()}")
+    report = cleaning.clean(folder)
+    assert (report.verdict, report.settled, residue.settled(folder)) == ("kept", True, True)
+    assert "from_dump" in report.stuck == residue.stuck(folder)
+    assert ground.listed == {("postgres", "database", "from_dump"), ("postgres", "role", login)}
+    assert ground.verdicts(said["id"]) == {login: "unexplained"}
+    with ground.admin() as connection:
+        connection.execute("DROP DATABASE from_dump")
+    assert cleaning.clean(folder).verdict == "clean"
+    assert (ground.listed, ground.folders) == (set(), [])
 
 
 def test_only_one_recovery_of_a_project_is_at_work(ground: Ground) -> None:

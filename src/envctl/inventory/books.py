@@ -55,6 +55,8 @@ def _run(folder: Path, record: Record | None) -> Judged:
     if record.kept:
         why = f"it failed and kept {len(record.kept)} of its things for looking at"
         return "idle", why, f"{CLEAN} --all --branch {record.namespace}"
+    if why := residue.stuck(folder):
+        return "unexplained", why, f"{CLEAN} --all --branch {record.namespace}"
     return "orphan", f"`{record.command}` is dead", CLEAN
 
 

@@ -13,7 +13,7 @@ from envctl.inventory import clock, spared
 from envctl.inventory.verdicts import Facts, RunState, Whereabouts
 from envctl.project import Project
 from envctl.repository import Repository
-from envctl.residue import ours, private
+from envctl.residue import ours, private, stuck
 from envctl.runs import folders, origin
 from envctl.runs.folders import Record
 from envctl.workspaces import Workspace
@@ -36,6 +36,7 @@ def gather(project: Project) -> Facts:
             **{record.namespace: foreign[one] for one, record, _ in published if record and one in foreign},
         },
         kept=frozenset((record.id, name) for record, alive in runs if not alive for name in record.kept),
+        stuck={record.id: stuck(one) for one, record, alive in published if record and not alive},
         checkouts=checkouts(project.config.project),
         spared=spared.read(project.home),
         users=users(project.home, [record for record, alive in runs if alive]),

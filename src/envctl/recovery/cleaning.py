@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,8 @@ class Report:
     dropped: tuple[str, ...] = ()
     later: tuple[str, ...] = ()
     settled: bool = False
+    stuck: str = ""
+    """What stays until a person does something about it."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -59,7 +62,7 @@ def clean(folder: Path) -> Report:
         if report.verdict == "clean":
             folders.remove(folder)
         elif report.settled:
-            _note(folder, record.home, seen)
+            _note(folder, record.home, seen, report.stuck)
         return report
     finally:
         state.free(descriptor)
@@ -77,9 +80,9 @@ def _foreign(folder: Path) -> str:
     return ""
 
 
-def _note(folder: Path, home: str, seen: str) -> None:
+def _note(folder: Path, home: str, seen: str, stuck: str = "") -> None:
     """Put down that trying again is idle until something is other than it was `seen`, before we looked."""
-    state.write(folder / residue.VERDICT, {residue.STAMP: seen, residue.HOME: home})
+    state.write(folder / residue.VERDICT, {residue.STAMP: seen, residue.HOME: home, residue.STUCK: stuck})
 
 
 def _cleaned(folder: Path, record: Record) -> Report:
@@ -105,58 +108,102 @@ def _emptied(folder: Path, record: Record, home: Path) -> Report:
     """The shared servers: what the run made there goes, database by database."""
     dropped: list[str] = []
     left: list[str] = []
+    stuck: list[str] = []
     with visited(home, command="recovery", wait=WAIT, talk=print) as found:
         if found.running is None and home.exists():
             return Report("later", later=(f"{home.name} has no record of its servers",), settled=True)
         for name, address in found.servers.items():
-            left += _dropped(services.get(name), address, folder, record, dropped)
+            refused = _dropped(services.get(name), address, folder, record, dropped)
+            left += [one.why for one in refused if not one.stuck]
+            stuck += [one.why for one in refused if one.stuck]
     waiting = [f"{name} is not up: what is left there goes when it is" for name in found.out_of_reach]
     if left or waiting:
-        return Report("later", tuple(dropped), (*left, *waiting), settled=not left)
-    return Report("kept" if record.kept else "clean", tuple(dropped), settled=True)
+        return Report("later", tuple(dropped), (*left, *waiting, *stuck), settled=not left, stuck="; ".join(stuck))
+    verdict: Literal["kept", "clean"] = "kept" if record.kept or stuck else "clean"
+    return Report(verdict, tuple(dropped), tuple(stuck), settled=True, stuck="; ".join(stuck))
 
 
-def _dropped(service: Service, address: Address, folder: Path, record: Record, dropped: list[str]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why something is still there; `stuck` if that does not pass by itself."""
+
+    why: str
+    stuck: bool = False
+
+
+def _dropped(service: Service, address: Address, folder: Path, record: Record, dropped: list[str]) -> list[Refused]:
     """What could not be dropped, and why. Sessions of processes that are ending are waited for."""
     project, end, pause = folder.parent.parent.name, time.monotonic() + PATIENCE, PAUSE
     for memory in sorted((folder / residue.CLAIMS).glob(f"*/{service.name}")):
         service.unfinished(address, memory)
     before: list[Resource] = []
-    while mine := _made(service.list(address, project, lease=record.id), project, record):
+    while mine := _made(found := service.list(address, project, lease=record.id), project, record):
         refused = [why for one in mine if (why := _refusal(service, address, one, dropped))]
         if not refused and mine == before:
-            return [f"{one.kind} {one.name} is still there" for one in mine]
+            return [Refused(f"{one.kind} {one.name} is still there") for one in mine]
         before = mine
         if refused and time.monotonic() > end:
-            return refused
+            passing = [one for one in refused if not one.stuck]
+            return [replace(one, stuck=not passing) for one in refused] + _saved(found, project, record)
         if refused:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
-    return []
+    return _saved(found, project, record)
 
 
 def _made(found: Iterable[Resource], project: str, record: Record) -> list[Resource]:
-    """What bears the run's own mark, databases before the logins that they belong to."""
-    mine = [
+    """What bears the run's own mark and is not to stay, databases before the logins that they belong to."""
+    mine = _marked(found, project, record)
+    saved = _by_hand(mine, record)
+    staying = {_worker(one) for one in saved}
+    going = [
+        one
+        for one in mine
+        if one.name not in record.kept and one not in saved and not (one.kind == "role" and _worker(one) in staying)
+    ]
+    return sorted(going, key=lambda one: (one.kind == "role", one.name))
+
+
+def _saved(found: Iterable[Resource], project: str, record: Record) -> list[Refused]:
+    by_hand = f"envctl clean --all --branch {record.namespace}"
+    return [
+        Refused(
+            f"{one.kind} {one.name} was made or renamed by hand with what a failed run kept (`{by_hand}`)", stuck=True
+        )
+        for one in _by_hand(_marked(found, project, record), record)
+    ]
+
+
+def _by_hand(mine: Iterable[Resource], record: Record) -> list[Resource]:
+    """The databases of a kept login that were not there when it was kept: a person has made or renamed them since."""
+    known = {*record.kept, *record.released}
+    workers = {_worker(one) for one in mine if one.kind == "role" and one.name in known}
+    return [one for one in mine if one.kind == "database" and one.name not in known and _worker(one) in workers]
+
+
+def _worker(one: Resource) -> str:
+    return one.owner.worker if one.owner else ""
+
+
+def _marked(found: Iterable[Resource], project: str, record: Record) -> list[Resource]:
+    return [
         one
         for one in found
         if one.owner is not None
         and one.owner.project == project
         and one.owner.lease == record.id
         and one.owner.notes.get("kind") not in SHARED
-        and one.name not in record.kept
     ]
-    return sorted(mine, key=lambda one: (one.kind == "role", one.name))
 
 
-def _refusal(service: Service, address: Address, resource: Resource, dropped: list[str]) -> str:
-    """Drop it; the reason where that is refused."""
+def _refusal(service: Service, address: Address, resource: Resource, dropped: list[str]) -> Refused | None:
+    """Drop it; the reason where that is refused. What a login has beside the run's own things bears another mark."""
     try:
         service.drop(address, resource)
     except EnvctlError as error:
-        return _told(error)
+        return Refused(_told(error), stuck=resource.kind == "role" and error.code == "in_use")
     dropped.append(f"{resource.kind} {resource.name}")
-    return ""
+    return None
 
 
 def _told(error: EnvctlError) -> str:

@@ -135,7 +135,7 @@ def _no_longer_kept(run: Run) -> None:
             continue
         descriptor = folders.taken(one.folder)
         if descriptor is not None:
-            folders.write(one.folder, replace(found, kept=()))
+            folders.write(one.folder, replace(found, kept=(), released=(*found.released, *found.kept)))
             state.free(descriptor)
 
 
