@@ -105,9 +105,9 @@ class S3:
     def check(self, address: Address) -> str:
         """A signed list of the buckets; the version is what the server calls itself."""
         from envctl.services.s3 import identities
-        from envctl.services.s3.wire import connected
+        from envctl.services.s3.wire import looking
 
-        with connected(address) as client:
+        with looking(address) as client:
             client.list_buckets()
         return identities.server_name(address)
 
@@ -202,7 +202,7 @@ class S3:
         Uploads that nobody completed are of their bucket: they count in its bytes and go with it.
         """
         from envctl.services.s3 import buckets, contents, glance
-        from envctl.services.s3.wire import connected
+        from envctl.services.s3.wire import looking
 
         def wanted(there: Mapping[str, buckets.Record]) -> list[Resource]:
             return leased([_resource(name, one) for name, one in there.items() if _of(project, name, one, like)], lease)
@@ -210,7 +210,7 @@ class S3:
         seen = None if sizes else glance.everything(address)
         if seen is not None:
             return wanted(seen)
-        with connected(address) as client:
+        with looking(address) as client:
             mine = wanted(buckets.everything(client))
             bytes_of = contents.sizes(client, [one.name for one in mine]) if sizes and not lease else {}
         return [replace(one, bytes=bytes_of.get(one.name)) for one in mine]

@@ -9,7 +9,7 @@ from typing import Any
 
 from envctl.model import Address, Owner, Seen
 from envctl.services.s3 import buckets
-from envctl.services.s3.wire import connected
+from envctl.services.s3.wire import looking
 
 MOST = 1000
 """How many objects of a bucket are counted: one request."""
@@ -17,7 +17,7 @@ MOST = 1000
 
 def census(address: Address, lease: str) -> tuple[Seen, ...]:
     """The buckets, and the contents of those that are not this run's own."""
-    with connected(address) as client, ThreadPoolExecutor(8) as pool:
+    with looking(address) as client, ThreadPoolExecutor(8) as pool:
         seen = pool.map(lambda one: tuple(_seen(client, one.name, one.creation_date, lease)), client.list_buckets())
         return tuple(one for several in seen for one in several)
 

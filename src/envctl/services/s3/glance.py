@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from envctl.model import Address
@@ -17,7 +18,10 @@ def everything(address: Address) -> dict[str, Record] | None:
     if not names:
         return None
     with ThreadPoolExecutor(4) as pool:
-        tags = list(pool.map(partial(wire.tags, address), names))
-    if not all(tags):
-        return None
+        tags = list[Mapping[str, str]]()
+        for one in pool.map(partial(wire.tags, address), names):
+            if not one:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return None
+            tags.append(one)
     return {name: buckets.recognised(one) for name, one in zip(names, tags, strict=True)}

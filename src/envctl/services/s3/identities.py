@@ -10,7 +10,7 @@ from html import unescape
 from typing import Any
 
 from envctl.model import Address
-from envctl.services.s3.wire import Answer, endpoint, region, signed, unreachable
+from envctl.services.s3.wire import LOOK, Answer, endpoint, region, signed, unreachable
 
 POLICY = "envctl"
 ALLOWED = (
@@ -34,7 +34,7 @@ BUSY = frozenset({500, 502, 503, 504})
 
 def server_name(address: Address) -> str:
     """What the server calls itself: `SeaweedFS 8000GB 4.48`, `MinIO`."""
-    return signed(address, address.user, address.password).server or "S3"
+    return signed(address, address.user, address.password, seconds=LOOK).server or "S3"
 
 
 def grant(address: Address, identity: str, secret: str, buckets: tuple[str, ...]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import hmac
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from html import unescape
 from typing import Any
@@ -21,6 +21,8 @@ FORM = "application/x-www-form-urlencoded"
 PAIR = re.compile(r"<Key>([^<]*)</Key>\s*<Value>([^<]*)</Value>")
 NAME = re.compile(r"<Name>([^<]*)</Name>")
 WHOLE = "</ListAllMyBucketsResult>"
+LOOK, WORK = 5.0, 60.0
+"""Seconds for one answer, to whoever only looks and to who makes or removes something."""
 LONGEST = 1 << 20
 """Bytes of one plain answer; the tags of a bucket are far fewer."""
 
@@ -37,14 +39,23 @@ def region(address: Address) -> str:
     return address.options.get("region", "us-east-1")
 
 
-@contextmanager
-def connected(address: Address) -> Iterator[Any]:
+def looking(address: Address) -> AbstractContextManager[Any]:
+    """The administrator's client for whoever only looks, and does not wait long for a server that says nothing."""
+    return _client(address, _pool(LOOK, retries=2, again=1))
+
+
+def connected(address: Address) -> AbstractContextManager[Any]:
     """The administrator's client; a server that does not answer or lets us in is told in one error."""
+    _refuse_mute(address)
+    return _client(address, _pool(WORK, retries=2))
+
+
+@contextmanager
+def _client(address: Address, pool: Any) -> Iterator[Any]:
     from minio import Minio
     from minio.error import S3Error, ServerError
     from urllib3.exceptions import HTTPError
 
-    pool = _pool(retries=2)
     scheme, _, place = endpoint(address).partition("://")
     try:
         yield Minio(
@@ -97,6 +108,7 @@ def signed(
     path: str = "/",
     query: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
+    seconds: float = WORK,
 ) -> Answer:
     """One request signed with AWS signature version 4: a POST where there is a form, else a GET."""
     from urllib3.exceptions import HTTPError
@@ -104,7 +116,7 @@ def signed(
     search = urlencode(sorted((query or {}).items()), quote_via=quote, safe="")
     request = Request("GET" if form is None else "POST", path, search, urlencode(form or {}), service)
     headers = _headers(address, request, key, secret)
-    pool = _pool(retries=0)
+    pool = _pool(seconds, retries=0)
     try:
         url = f"{endpoint(address)}{path}" + (f"?{search}" if search else "")
         answer = pool.request(request.method, url, body=request.body, headers=headers, redirect=False)
@@ -141,7 +153,7 @@ def _plain(address: Address, request: Request, key: str, secret: str) -> str | N
     # Version 1.0, because its answers come in one piece and end with the connection.
     text = "\r\n".join((f"{request.method} {target} HTTP/1.0", *lines, "", ""))
     try:
-        with socket.create_connection((address.host, address.port), timeout=5) as connection:
+        with socket.create_connection((address.host, address.port), timeout=LOOK) as connection:
             connection.sendall(text.encode())
             with connection.makefile("rb") as stream:
                 answer = stream.read(LONGEST).decode(errors="replace")
@@ -183,9 +195,24 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _pool(*, retries: int) -> Any:
+def _refuse_mute(address: Address) -> None:
+    """Raise where a connection is taken and nothing said, as of a stopped process: work would wait long for it."""
+    if not endpoint(address).startswith("http:"):
+        return
+    try:
+        with socket.create_connection((address.host, address.port), timeout=2 * LOOK) as connection:
+            connection.sendall(f"HEAD / HTTP/1.0\r\nHost: {address.host}\r\n\r\n".encode())
+            connection.recv(1)
+    except TimeoutError:
+        raise unreachable(address, f"it said nothing within {2 * LOOK:g} s") from None
+    except OSError:
+        return  # Whoever works will hear it too, and say it better.
+
+
+def _pool(seconds: float, *, retries: int, again: int | None = None) -> Any:
+    """`again`: how often a request is sent once more that got no answer in time."""
     import urllib3
 
-    patience = urllib3.Timeout(connect=3, read=60)
-    again = urllib3.Retry(retries, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504])
-    return urllib3.PoolManager(maxsize=8, timeout=patience, retries=again if retries else False)
+    patience = urllib3.Timeout(connect=3, read=seconds)
+    retry = urllib3.Retry(retries, connect=again, read=again, backoff_factor=0.1, status_forcelist=[500, 502, 503, 504])
+    return urllib3.PoolManager(maxsize=8, timeout=patience, retries=retry if retries else False)
