@@ -54,7 +54,7 @@ def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, w
         lease = Lease.taken(servers.home / "leases", me)
         running = _started(lease, servers, engine, talk)
         try:
-            if not path.exists():
+            if not path.exists() or held.read(path, "pinned").workspace != workspace:  # It may have moved since.
                 state.write(path, asdict(me))
         finally:
             lease.drop()

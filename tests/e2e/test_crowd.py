@@ -118,6 +118,26 @@ def test_a_namespace_of_another_checkout_is_neither_read_nor_migrated_nor_given_
     assert envctl("dev", "psql", "--", "-Atc", "SELECT count(*) FROM note", cwd=mine, code=0, **shared).out == "0\n"
 
 
+def test_reset_touches_nothing_of_a_checkout_that_is_not_there(
+    envctl: Envctl, checkout: Callable[[str], Path], tmp_path: Path
+) -> None:
+    mine, theirs, moved = checkout("mine"), checkout("theirs"), tmp_path / "moved"
+    envctl("dev", "up", cwd=mine)
+    envctl("dev", "up", cwd=theirs)
+    name = ("--namespace", envctl("ns", "--json", cwd=mine).data["namespace"])
+    envctl("dev", "psql", *name, "--", "-c", "INSERT INTO note VALUES ('precious')", cwd=mine)
+    mine.rename(moved)
+    for place in (theirs, theirs, moved):
+        refused = envctl("dev", "reset", "--yes", *name, cwd=place, code=2).err
+        assert "of another checkout" in refused
+        assert "envctl dev up" in refused
+    envctl("dev", "up", *name, cwd=moved)
+    count = ("dev", "psql", *name, "--", "-Atc", "SELECT count(*) FROM note")
+    assert envctl(*count, cwd=moved).out == "1\n"
+    envctl("dev", "reset", "--yes", *name, cwd=moved)
+    assert envctl(*count, cwd=moved).out == "0\n"
+
+
 def test_reset_leaves_databases_that_the_application_made_for_itself(
     envctl: Envctl, checkout: Callable[[str], Path]
 ) -> None:

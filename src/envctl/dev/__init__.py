@@ -87,6 +87,7 @@ def status(project: Project, chosen: Servers) -> Status:
 def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
     """A fresh database and fresh buckets for this namespace, and for no other."""
     running = _running(project, chosen)
+    _refuse_anothers(project, running)
     project = sandbox.register(project, wait=wait, talk=talk)
     for name in project.config.services:
         with sandbox.alone(project, name, wait=wait, talk=talk):
@@ -94,6 +95,29 @@ def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sand
                 talk(f"dropping {resource.kind} {resource.name}")
                 services.get(name).drop(running.servers[name].address, resource, sessions="end")
     return sandbox.prepare(project, running, wait=wait, talk=talk)
+
+
+def _refuse_anothers(project: Project, running: Running) -> None:
+    """A checkout that is not there may only have moved, or be on a disk that is not mounted: its data are its own.
+
+    Whoever is on record here has taken them over, but for servers where others may have them on record as well.
+    """
+    mine, root = workspaces.find(project.config.project, project.namespace.name), project.root
+    if mine is not None and mine.path != root and mine.live:
+        return  # Nobody can be put on record beside it, which says more.
+    if mine is not None and mine.path == root and running.engine != "external":
+        return
+    for one in _resources(project, running, project.config.services):
+        if one.owner and one.owner.workspace not in ("", str(root)):
+            shared = running.engine == "external"
+            raise UsageError(
+                f"the {one.kind} {one.name} is of another checkout, and nothing was deleted",
+                cause=f"{one.owner.workspace} on {one.owner.host} made it, this one is {root}",
+                hint="reset it there, or remove it by hand"
+                if shared
+                else "reset it there; if that is no more, or is here now, `envctl dev up` takes its data over",
+                code="namespace_taken",
+            )
 
 
 @dataclass(frozen=True, slots=True)
