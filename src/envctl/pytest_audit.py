@@ -110,7 +110,8 @@ class Auditor:
             with suppress(Exception):
                 said = getattr(sys.modules[parse[0]], parse[1])(conninfo)
                 host, port, user = (said.get(one) or _usual(one) for one in ("host", "port", "user"))
-                self.went.append((host, int(port), user, "", self.test))
+                database = said.get("dbname") or os.environ.get("PGDATABASE") or user
+                self.went.append((host, int(port), user, database, self.test))
             return original(conninfo, *args, **kwargs)
 
         return connect

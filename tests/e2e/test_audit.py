@@ -169,16 +169,19 @@ def test_every_planted_escape_is_found_once_and_told_whose_it_is(
     assert done.document["errors"][0]["code"] == "escaped"
     escapes = done.data["audit"]["escapes"]
     kinds = sorted(one["kind"] for one in escapes)
-    assert kinds == ["bucket", "database", "file", "key", "port", "role", "session"], escapes
+    assert kinds == ["bucket", "database", "file", "key", "port", "role", "session", "visit"], escapes
     told = {one["kind"]: one for one in escapes}
     assert told["database"]["name"] == "scratch"
     assert told["database"]["place"] == "postgres of dev-embedded"
     assert told["bucket"]["name"] == "escaped"
     assert told["key"]["name"] == "escaped in number 77"
     assert told["file"]["name"] == f"{ground['HOME']}/escaped.txt"
+    assert told["visit"]["evidence"].startswith(f"came into database {told['visit']['name']} as ")
+    assert told["visit"]["name"] in neighbour
     assert "listens on 127.0.0.1:" in told["port"]["evidence"]
+    by = {"port": "daemon", "visit": "database"}
     for kind, one in told.items():
-        assert one["test"] == f"tests/test_sales.py::test_a_{'daemon' if kind == 'port' else kind}", one
+        assert one["test"] == f"tests/test_sales.py::test_a_{by.get(kind, kind)}", one
         assert one["worker"] in ("gw0", "gw1")
     assert not [pid for pid in psutil.pids() if pid not in before and _sleeps(pid)]
 

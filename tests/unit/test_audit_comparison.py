@@ -74,6 +74,41 @@ def test_a_test_that_came_in_with_the_very_login_leaves_no_doubt() -> None:
     assert not compared(on(), after, ran=RAN, visits=(elsewhere,)).escapes
 
 
+DEVS = Seen("database", "shop_dev", owner())
+
+
+def test_a_visit_to_somebody_elses_database_with_no_login_of_the_run_escaped() -> None:
+    visits = (Visit(PLACE, "shop_dev", "shop_dev", "gw1", "c"), Visit(PLACE, "shop_dev", "shop_dev", "gw1", "c"))
+    found = only(compared(on(DEVS), on(DEVS, others=(NEIGHBOUR,)), visits=visits).escapes)
+    assert (found.kind, found.name, found.worker, found.test) == ("visit", "shop_dev", "gw1", "c")
+    assert found.evidence == "came into database shop_dev as shop_dev"
+    assert compared(on(DEVS), on(DEVS), visits=visits, allowed=("shop_dev",)) == Report()
+    several = (*visits, replace(visits[0], worker="gw0", test="a"))
+    found = only(compared(on(DEVS), on(DEVS), visits=several).escapes)
+    assert (found.worker, found.test) == ("", "")
+    assert found.evidence.endswith("in 2 tests: c, a")
+
+
+@pytest.mark.parametrize(
+    ("seen", "visit"),
+    [
+        (DEVS, Visit("postgres of test-embedded", "shop_dev", "shop_dev", "gw1", "c")),
+        (DEVS, Visit(PLACE, "", "shop_dev", "gw1", "c")),
+        (DEVS, Visit(PLACE, "shop_test_gw0", "shop_dev", "gw0", "a")),
+        (replace(DEVS, owner=owner(LEASE)), Visit(PLACE, "shop_dev", "shop_dev", "gw1", "c")),
+        (replace(DEVS, owner=None), Visit(PLACE, "shop_dev", "shop_dev", "gw1", "c")),
+    ],
+)
+def test_other_visits_did_not(seen: Seen, visit: Visit) -> None:
+    mine = Seen("role", "shop_test_gw0", owner(LEASE, worker="gw0"))
+    assert compared(on(seen, mine), on(seen, mine), visits=(visit,)) == Report()
+
+
+def test_a_visit_to_what_came_or_went_meanwhile_proves_nothing() -> None:
+    visit = Visit(PLACE, "shop_dev", "shop_dev", "gw1", "c")
+    assert compared(on(DEVS), on(), visits=(visit,)) == compared(on(), on(DEVS), visits=(visit,)) == Report()
+
+
 def test_a_request_for_the_bucket_leaves_no_doubt() -> None:
     after = on(Seen("bucket", "x"), others=(NEIGHBOUR,))
     assert only(compared(on(), after, visits=(Visit(PLACE, "", "x", "gw0", "a"),)).escapes).test == "a"

@@ -46,11 +46,11 @@ def _means(visit: Visit, seen: Seen) -> bool:
 def _may_mean(visit: Visit, seen: Seen, ground: Ground, lease: str) -> bool:
     """A role is made by somebody who is none of the run's own logins; of a key nothing is known but the server."""
     if seen.kind in ("database", "role"):
-        return bool(visit.login) and visit.login not in _logins(ground.seen, lease)
+        return bool(visit.login) and visit.login not in logins(ground.seen, lease)
     return seen.kind in ("key", "keys", "user")
 
 
-def _logins(seen: Iterable[Seen], lease: str) -> set[str]:
+def logins(seen: Iterable[Seen], lease: str) -> set[str]:
     return {one.name for one in seen if one.kind == "role" and one.owner is not None and one.owner.lease == lease}
 
 

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import PurePath
 
 from envctl.audit import attribution, timeline
-from envctl.audit.values import Escape, Facts, Ground, Inventory, Left, Report
+from envctl.audit.values import Escape, Facts, Ground, Inventory, Left, Report, Visit
 from envctl.model import Seen
 
 Judged = tuple[bool, Escape]
@@ -30,6 +30,7 @@ def compare(before: Inventory, after: Inventory, facts: Facts) -> Report:
         chain(
             (_process(one, after, facts) for one in _leaders(facts.left)),
             *(_on_server(name, before.servers.get(name), ground, facts) for name, ground in after.servers.items()),
+            *(_strayed(name, before.servers.get(name), ground, facts) for name, ground in after.servers.items()),
             ((True, _session(one.place, one.session, facts, one.worker)) for one in facts.lingering),
             _files(before, after, facts),
         )
@@ -67,6 +68,32 @@ def _on_server(place: str, before: Ground | None, after: Ground, facts: Facts) -
                 yield from _changed(place, replace(one, state=f"{was.state}, now {one.state}"), ground, facts)
         elif was is None and one.owner is None and not one.inner:
             yield _on(place, one, ground, facts)
+
+
+def _strayed(place: str, before: Ground | None, after: Ground, facts: Facts) -> Iterator[Judged]:
+    """Visits to what is on record as somebody else's, with a login that is none of the run's: one for each pair.
+
+    What a test does there nobody can tell from outside: rows and tables have no owner records.
+    """
+    if before is None:
+        return
+    theirs = _recorded(before, facts.lease) & _recorded(after, facts.lease)
+    own = attribution.logins((*before.seen, *after.seen), facts.lease)
+    found: dict[tuple[str, str], list[Visit]] = {}
+    for one in facts.visits:
+        if one.place == place and one.login and one.login not in own and one.what in theirs:
+            found.setdefault((one.what, one.login), []).append(one)
+    for (database, login), visits in sorted(found.items()):
+        tests = list(dict.fromkeys(one.test for one in visits if one.test))
+        worker, test = (visits[0].worker, tests[0]) if len(tests) == 1 else ("", "")
+        more = f"in {len(tests)} tests: {', '.join(tests[: timeline.SHOWN])}" if len(tests) > 1 else ""
+        signs = _joined([f"came into database {database} as {login}", more])
+        yield True, Escape("visit", database, place, worker, test, signs)
+
+
+def _recorded(ground: Ground, lease: str) -> set[str]:
+    """Databases that a record says are not the run's."""
+    return {one.name for one in ground.seen if one.kind == "database" and one.owner and one.owner.lease != lease}
 
 
 def _changed(place: str, seen: Seen, ground: Ground, facts: Facts) -> Iterator[Judged]:

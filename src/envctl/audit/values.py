@@ -53,7 +53,7 @@ class Visit:
     login: str
     """Empty where the driver does not tell."""
     what: str
-    """The bucket of a request that changes something."""
+    """The bucket of a request that changes something; the database where there is a login."""
     worker: str
     test: str
 
