@@ -115,6 +115,8 @@ def test_a_test_database_of_another_host_was_brought_here_by_somebody() -> None:
     brought = database("shop_test_feature_x_gw0", replace(RUN, lease="unknown", host="colleague"))
     assert told(brought).verdict == "unexplained"
     assert "host colleague" in told(brought).reason
+    named_by_hand = database("shop_dev_other", replace(RUN, lease="unknown", host="colleague"))
+    assert told(named_by_hand).remedy == "", "not even `--all` takes what no pattern of ours names"
     assert verdict(database("shop_test_feature_x_gw0", replace(RUN, host="colleague"))) == "orphan"
     assert verdict(database("shop_test_feature_x_gw0", replace(RUN, lease="unknown", host=""))) == "orphan"
 

@@ -181,10 +181,10 @@ def _ephemeral(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "unexplained", why, ""
     if seen.reach != "ours":
         return "unexplained", f"its run {owner.lease} is not on record here: it may be another user's", ""
-    if owner.host and owner.host != facts.host:
-        return "unexplained", f"a run on the host {owner.host} made it, and it was brought here", by_hand(owner)
     if not _named(seen.resource, owner, facts, primary=False):
         return "unexplained", "its name is none that the patterns of this project make", ""
+    if owner.host and owner.host != facts.host:
+        return "unexplained", f"a run on the host {owner.host} made it, and it was brought here", by_hand(owner)
     return "orphan", f"its run {owner.lease} has ended: only runs on record here work there", CLEAN
 
 
