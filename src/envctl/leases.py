@@ -234,8 +234,11 @@ def _described(holder: Holder) -> str:
 
 
 def _is_meant(pin: Path, namespace: str, workspace: str) -> bool:
-    """Whether a pin is that namespace's; where none is named, whether it is that checkout's, of whichever branch."""
-    return pin.name == namespace if namespace else held.read(pin, "pinned").workspace == workspace
+    """Whether a pin is of that namespace, of whichever branch where none is named, and of no other checkout."""
+    if namespace and pin.name != namespace:
+        return False
+    owner = held.read(pin, "pinned").workspace
+    return not workspace or owner == workspace or (bool(namespace) and not Path(owner).exists())
 
 
 def _pins(home: Path) -> Path:
