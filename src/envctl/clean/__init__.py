@@ -17,7 +17,11 @@ COMMAND = "envctl clean"
 
 def planned(project: Project, scope: Scope, *, sizes: bool = False, wait: float, talk: Talk) -> Plan:
     """Look at everything, and say what would be done. Sizes cost a look into everything."""
-    return plan(inventory.take(project, command=COMMAND, sizes=sizes, wait=wait, talk=talk), scope, clock.now())
+    return plan(
+        inventory.take(project, command=COMMAND, sizes=sizes, everything=scope.everything, wait=wait, talk=talk),
+        scope,
+        clock.now(),
+    )
 
 
 def apply(project: Project, todo: Plan, *, wait: float, talk: Talk) -> tuple[Outcome, ...]:

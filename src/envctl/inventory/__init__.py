@@ -24,14 +24,17 @@ class Inventory:
         return tuple(one for one in self.findings if one.verdict in verdicts)
 
 
-def take(project: Project, *, command: str, sizes: bool = True, wait: float, talk: Talk) -> Inventory:
+def take(
+    project: Project, *, command: str, sizes: bool = True, everything: bool = False, wait: float, talk: Talk
+) -> Inventory:
     """Look at every server that is up, at what engines keep, and at the state folder; nothing is started.
 
-    What is there is listed before it is asked who lives: whatever was seen had its maker on record by then.
+    What is there is listed before it is asked who lives: whatever was seen had its maker on record by then. With
+    `everything` who is connected is asked of what is idle too.
     """
     sights, unseen = places.look(project, command=command, sizes=sizes, wait=wait, talk=talk)
     facts = evidence.gather(project)
-    findings = [finding for sight in sights for finding in _seen(sight, facts)]
+    findings = [finding for sight in sights for finding in _seen(sight, facts, everything)]
     findings += books.findings(project, findings, unseen, facts)
     kept = list(leftovers.findings(project, sizes=sizes))
     findings += [one for one in kept if isinstance(one, Finding)]
@@ -39,10 +42,10 @@ def take(project: Project, *, command: str, sizes: bool = True, wait: float, tal
     return Inventory(tuple(sorted(findings, key=_order)), blind)
 
 
-def _seen(sight: places.Sight, facts: verdicts.Facts) -> list[Finding]:
+def _seen(sight: places.Sight, facts: verdicts.Facts, everything: bool) -> list[Finding]:
     """Who is connected is asked only where it still matters: of what would go otherwise."""
     found = judged(sight.seen, facts)
-    if not any(one.verdict == "orphan" for one in found):
+    if not everything and not any(one.verdict == "orphan" for one in found):
         return found
     return judged(places.with_sessions(sight), facts)
 
