@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import field, fields
 from pathlib import Path
 
-from envctl import held, room, state
+from envctl import held, locks, room
 from envctl.errors import UnavailableError
 from envctl.held import Lease
 from envctl.model import Capacity, Talk
@@ -91,7 +91,7 @@ class _Book:
     def opened(self, demand: Demand, *, wait: float = PATIENCE) -> AbstractContextManager[None]:
         """Only one at a time reads it and writes into it."""
         what = f"the bookings of {self.servers}"
-        return state.locked(self.home / "bookings.lock", what=what, wait=wait, talk=_silent, who=demand.described)
+        return locks.locked(self.home / "bookings.lock", what=what, wait=wait, talk=_silent, who=demand.described)
 
     def enter(self, entry: Booked) -> Lease:
         """Write into it what counts for as long as this process lives."""
@@ -100,7 +100,7 @@ class _Book:
     def living(self, but: Lease | None) -> list[tuple[Path, Booked]]:
         """What stands in it and counts, `but` one."""
         found = [path for path in held.files(self.home / "bookings") if but is None or path != but.path]
-        return [(path, _entry(path)) for path in found if state.held(path)]
+        return [(path, _entry(path)) for path in found if locks.held(path)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class _Applicant:
                 if isinstance(found, Booking):
                     return found
                 self._tell(found)
-                unasked = pause if found.looks else LONG if self.told else state.PATIENCE
+                unasked = pause if found.looks else LONG if self.told else locks.PATIENCE
                 awoken = watch.any(found.paths, min(self._left, unasked))
                 pause = SOON if awoken else min(2 * pause, SELDOM)
         finally:
@@ -191,7 +191,7 @@ class _Applicant:
                 " a higher max_connections in [services.postgres.settings] makes more",
                 code="no_room",
             )
-        if refusal.looks not in self.told and time.monotonic() - self.begun >= state.PATIENCE:
+        if refusal.looks not in self.told and time.monotonic() - self.begun >= locks.PATIENCE:
             self.told.add(refusal.looks)
             self.talk(f"waiting for room on {self.book.servers}: {refusal.reason}")
             for line in refusal.users:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from envctl import state
+from envctl import locks, state
 from envctl.model import Holder
 from envctl.values import dataclass
 
@@ -28,21 +28,21 @@ class Lease:
         _sweep(state.folder(folder))
         path = folder / os.urandom(16).hex()
         private = folder / f".{path.name}"
-        descriptor = state.claim(private)
+        descriptor = locks.claim(private)
         assert descriptor is not None, "nobody else knows this name"
         try:
             os.write(descriptor, json.dumps({"version": state.VERSION, **asdict(holder)}).encode())
             private.rename(path)
         except OSError as error:
             private.unlink(missing_ok=True)
-            state.free(descriptor)
+            locks.free(descriptor)
             raise state.unwritable(path, error) from error
         return cls(path, descriptor)
 
     def drop(self) -> None:
         """No longer a user."""
         self.path.unlink(missing_ok=True)
-        state.free(self.descriptor)
+        locks.free(self.descriptor)
 
 
 def until_free(folder: Path) -> None:
@@ -68,7 +68,7 @@ def read(path: Path, kind: Literal["held", "pinned"]) -> Holder:
 def _sweep(folder: Path) -> None:
     """Remove what dead leases left. A private name can be judged only here, under the set's lock."""
     for path in folder.iterdir():
-        if not state.held(path):
+        if not locks.held(path):
             path.unlink(missing_ok=True)
 
 

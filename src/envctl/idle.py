@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from envctl import shell, state
+from envctl import locks, shell, state
 from envctl.errors import LockTimeoutError
 from envctl.model import Command
 
@@ -21,7 +21,7 @@ DAY = 86_400.0
 
 def watch(home: Path) -> None:
     """See to it that the set has a watcher. Called under the set's lock, as its end is, so neither misses the other."""
-    descriptor = state.claim(home / "idle.lock")
+    descriptor = locks.claim(home / "idle.lock")
     if descriptor is None:
         return
     try:
@@ -35,7 +35,7 @@ def watch(home: Path) -> None:
     except OSError as error:
         raise state.unwritable(home, error) from error
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)
 
 
 def wake(home: Path) -> None:
@@ -51,7 +51,7 @@ def wake(home: Path) -> None:
 def ended(home: Path, wait: float) -> bool:
     """Wait until the set has no watcher, for whom nothing is left to do; whether that came within `wait` seconds."""
     end = time.monotonic() + wait
-    while state.held(home / "idle.lock"):
+    while locks.held(home / "idle.lock"):
         if time.monotonic() > end:
             return False
         time.sleep(0.002)

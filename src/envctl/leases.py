@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from envctl import engines, held, idle, state
+from envctl import engines, held, idle, locks, state
 from envctl.engines.base import Engine
 from envctl.errors import EnvctlError, LockTimeoutError, UnavailableError
 from envctl.held import Lease
@@ -83,7 +83,7 @@ def unpin(
 
 def holders(home: Path) -> tuple[Holder, ...]:
     """Everybody who uses the set now."""
-    live = [held.read(path, "held") for path in held.files(home / "leases") if state.held(path)]
+    live = [held.read(path, "held") for path in held.files(home / "leases") if locks.held(path)]
     return (*live, *(held.read(path, "pinned") for path in _pinned(home)))
 
 
@@ -149,12 +149,12 @@ def write_record(home: Path, running: Running) -> None:
 def locked(home: Path, *, who: str, wait: float, talk: Talk) -> AbstractContextManager[None]:
     """The set's own lock, held around start and stop only."""
     what = f"the servers of {home.parent.name}/{home.name}"
-    return state.locked(home / "lock", what=what, wait=wait, talk=talk, who=who)
+    return locks.locked(home / "lock", what=what, wait=wait, talk=talk, who=who)
 
 
 def stop_if_idle(home: Path, talk: Talk) -> float | None:
     """Under the set's lock: stop what has been unused long enough. The seconds still to wait, None when all is done."""
-    if any(state.held(path) for path in held.files(home / "leases")):
+    if any(locks.held(path) for path in held.files(home / "leases")):
         return 0.0
     running = record(home)
     if _pinned(home) or running is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from envctl import state
+from envctl import locks, state
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
 
@@ -105,7 +105,7 @@ def _choose(key: str, booked: dict[str, int], preferred: int) -> int:
 def _registry() -> Iterator[dict[str, int]]:
     """The bookings, locked; what the block changed is written when it ends well."""
     lock = state.root() / "ports.lock"
-    with state.locked(lock, what="the port registry", wait=WAIT, talk=lambda _: None):
+    with locks.locked(lock, what="the port registry", wait=WAIT, talk=lambda _: None):
         before = listing()
         booked = dict(before)
         yield booked

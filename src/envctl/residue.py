@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from envctl import state
+from envctl import locks
 
 LOCK = "lock"
 RECORD = "run.json"
@@ -29,7 +29,7 @@ def dead(project_home: Path) -> list[Path]:
         found = sorted((project_home / "runs").iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [one for one in found if ours(one) and not state.held(one / LOCK)]
+    return [one for one in found if ours(one) and not locks.held(one / LOCK)]
 
 
 def private(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from envctl import leases, migrations, ports, recall, services, state, variables, workspaces
+from envctl import leases, locks, migrations, ports, recall, services, state, variables, workspaces
 from envctl.migrations import Fingerprint, Migration
 from envctl.model import Access, Claim, Owner, Resource, Running, Talk
 from envctl.project import Project
@@ -220,7 +220,7 @@ def _migrated(ready: Sandbox, name: str, migration: Migration, now: Fingerprint,
 def alone(project: Project, service: str, *, wait: float, talk: Talk) -> AbstractContextManager[None]:
     """The lock under which one namespace's data of one service are migrated, or dropped."""
     lock = project.home / "locks" / f"{project.names.identity(project.environment)}.{service}.lock"
-    return state.locked(lock, what=f"{service} of {project.namespace.name}", wait=wait, talk=talk)
+    return locks.locked(lock, what=f"{service} of {project.namespace.name}", wait=wait, talk=talk)
 
 
 def _applied(resource: Resource) -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
-from envctl import git, repository, state
+from envctl import git, locks, repository, state
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Namespace, Talk
 from envctl.values import dataclass
@@ -117,7 +117,7 @@ def workspaces(project: str) -> list[Workspace]:
 
 def locked(project: str, *, wait: float, talk: Talk) -> AbstractContextManager[None]:
     """The lock under which checkouts come and go."""
-    return state.locked(home(project) / "workspaces.lock", what="the list of checkouts", wait=wait, talk=talk)
+    return locks.locked(home(project) / "workspaces.lock", what="the list of checkouts", wait=wait, talk=talk)
 
 
 def aside(project: str, namespace: str) -> Path:
@@ -157,7 +157,7 @@ def _key(project: str) -> bytes:
 def _make_key(path: Path) -> None:
     """Once: of several who come at the same time the first makes it, and all read that one."""
     lock = path.with_name("key.lock")
-    with state.locked(lock, what=f"the key of {path.parent.name}", wait=WAIT, talk=lambda _: None):
+    with locks.locked(lock, what=f"the key of {path.parent.name}", wait=WAIT, talk=lambda _: None):
         if path.exists():
             return
         with state.fresh(path) as (file, name):

@@ -14,7 +14,7 @@ from typing import Any
 
 import toy
 
-from envctl import idle, leases, state
+from envctl import idle, leases, locks
 from envctl.engines.embedded import daemon, folders
 from envctl.model import Running
 
@@ -90,7 +90,7 @@ class Crew:
 def _watcher_ended(home: Path) -> None:
     def asked() -> bool:
         idle.wake(home)
-        return not state.held(home / "idle.lock")
+        return not locks.held(home / "idle.lock")
 
     until(asked)
 

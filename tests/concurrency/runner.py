@@ -12,7 +12,7 @@ from typing import Any
 
 import dying
 
-from envctl import leases, recovery, runs, sandbox, servers, services, state
+from envctl import leases, locks, recovery, runs, sandbox, servers, services
 from envctl.project import Project, open_project
 from envctl.recovery import cleaning
 from envctl.residue import dead, private
@@ -126,7 +126,7 @@ def sweep(root: Path, namespace: str) -> None:
     """What every command does."""
     project = opened(root, namespace)
     recovery.sweep(project)
-    tell(busy=state.held(project.home / "recovery.lock"))
+    tell(busy=locks.held(project.home / "recovery.lock"))
 
 
 def tell(**said: Any) -> None:

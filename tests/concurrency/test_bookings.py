@@ -14,7 +14,7 @@ import admitted
 import pytest
 from crew import until
 
-from envctl import held, state
+from envctl import held, locks
 from envctl.admission import _entry
 from envctl.room import ADMIN, Booked
 
@@ -77,7 +77,7 @@ def start(home: Path) -> Iterator[Start]:
 
 
 def entries(home: Path) -> list[Booked]:
-    return [_entry(path) for path in held.files(home / "bookings") if state.held(path)]
+    return [_entry(path) for path in held.files(home / "bookings") if locks.held(path)]
 
 
 def waiting(home: Path, runs: int) -> None:
@@ -139,7 +139,7 @@ def test_twenty_runs_at_once_never_book_more_than_there_is_and_all_get_their_tur
         start(room=room, workers=chance.randint(1, 8), connections=chance.randint(1, 9), rounds=5) for _ in range(20)
     ]
     while any(one.process.poll() is None for one in runs):
-        with state.locked(home / "bookings.lock", what="the bookings", wait=60, talk=print):
+        with locks.locked(home / "bookings.lock", what="the bookings", wait=60, talk=print):
             assert sum(one.connections for one in entries(home)) <= room
     said = [[json.loads(line) for line in one.process.communicate()[0].splitlines()] for one in runs]
     assert [sum("granted" in one for one in each) for each in said] == [5] * 20

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from crew import Crew, gone, until
 
-from envctl import engines, leases, state
+from envctl import engines, leases, locks
 from envctl.engines.embedded import daemon
 
 ENGINE = engines.get("embedded")
@@ -60,7 +60,7 @@ def test_servers_stop_after_their_only_user_was_killed(crew: Crew) -> None:
     holder.said()
     holder.kill()
     until(lambda: gone(crew.home()))
-    until(lambda: not state.held(crew.home() / "idle.lock"))
+    until(lambda: not locks.held(crew.home() / "idle.lock"))
     assert leases.holders(crew.home()) == ()
 
 
@@ -75,7 +75,7 @@ def test_a_pin_keeps_the_servers_without_any_process_of_ours(crew: Crew) -> None
     pinned = crew.start(action="pin", idle=0)
     pinned.said()
     pinned.leave()
-    until(lambda: not state.held(crew.home() / "idle.lock"))
+    until(lambda: not locks.held(crew.home() / "idle.lock"))
     holder = crew.start(idle=0)
     holder.said()
     holder.leave()
@@ -136,6 +136,6 @@ def test_a_killed_watcher_is_replaced_by_the_next_who_leaves(crew: Crew) -> None
     for one in psutil.Process(holder.process.pid).children():
         if "envctl.idle" in one.cmdline():
             one.kill()
-    until(lambda: not state.held(crew.home() / "idle.lock"))
+    until(lambda: not locks.held(crew.home() / "idle.lock"))
     holder.leave()
     until(lambda: gone(crew.home()))

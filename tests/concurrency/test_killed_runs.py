@@ -17,7 +17,7 @@ import pytest
 import runner
 from crew import until
 
-from envctl import inventory, leases, owners, recovery, residue, sandbox, services, state
+from envctl import inventory, leases, locks, owners, recovery, residue, sandbox, services
 from envctl.inventory import evidence
 from envctl.inventory.verdicts import Found
 from envctl.model import Owner, Resource, Running
@@ -172,7 +172,7 @@ class Ground:
         self.rested()
 
     def rested(self) -> None:
-        until(lambda: not state.held(self.project.home / "recovery.lock"))
+        until(lambda: not locks.held(self.project.home / "recovery.lock"))
 
     @property
     def log(self) -> str:
@@ -409,12 +409,12 @@ def test_a_database_of_another_mark_keeps_its_login_and_is_told_once(
 
 def test_only_one_recovery_of_a_project_is_at_work(ground: Ground) -> None:
     ground.dead()
-    lock = state.claim(ground.project.home / "recovery.lock")
+    lock = locks.claim(ground.project.home / "recovery.lock")
     assert lock is not None
     made = ground.listed
     recovery.sweep(ground.project)
     assert ground.listed == made
-    state.free(lock)
+    locks.free(lock)
     ground.swept()
     assert ground.listed == set()
 
@@ -510,7 +510,7 @@ def test_a_forked_child_that_leaves_the_block_gives_nothing_up(crowd: Stage) -> 
         if child == 0:
             raise ForkedError
         assert os.waitpid(child, 0)[1] == 0
-        assert state.held(run.folder / residue.LOCK)
+        assert locks.held(run.folder / residue.LOCK)
         run.done()
     if os.getpid() != me:
         os._exit(0)

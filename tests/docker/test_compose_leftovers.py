@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from docker_ground import Web
 
-from envctl import leases, state
+from envctl import leases, locks, state
 from envctl.config import Compose
 from envctl.engines.compose import ENGINE, leftovers
 from envctl.engines.compose.sizes import parsed
@@ -230,15 +230,15 @@ def test_a_resource_without_an_owner_is_refused_unasked(shop: Ground) -> None:
 def test_a_set_that_is_being_started_is_waited_for(shop: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.stop(shop.start())
     monkeypatch.setattr(leftovers, "WAIT", 0)
-    starting = state.claim(shop.home / "dev-compose" / "lock")
+    starting = locks.claim(shop.home / "dev-compose" / "lock")
     assert starting is not None
     with pytest.raises(EnvctlError, match="busy"):
         ENGINE.discard(shop.found()["container"])
-    state.free(starting)
-    holding = state.claim(shop.home / "dev-compose" / "leases" / "somebody")
+    locks.free(starting)
+    holding = locks.claim(shop.home / "dev-compose" / "leases" / "somebody")
     assert holding is not None
     refused(shop.found()["container"], "in_use")
-    state.free(holding)
+    locks.free(holding)
     ENGINE.discard(shop.found()["container"])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from envctl import containers, leases, servers, state
+from envctl import containers, leases, locks, servers
 from envctl.engines.compose import own
 from envctl.engines.compose.own import HOME
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
@@ -206,7 +206,7 @@ def test_what_compose_goes_on_to_make_for_a_killed_run_is_found_too(make: Make, 
     project = make()
     chosen = servers.choose(project, "test", alone="main")
     holder = holding(project)
-    while not state.held(chosen.set.home / "up.lock"):
+    while not locks.held(chosen.set.home / "up.lock"):
         assert holder.poll() is None
     holder.kill()
     holder.communicate()

@@ -21,7 +21,7 @@ from envctl.runs.folders import Record
 CHILD = """
 import base64, os, pickle, signal, sys
 from contextlib import ExitStack
-from envctl import runs, state
+from envctl import locks, runs
 from envctl.held import Lease
 
 stack = ExitStack()
@@ -38,7 +38,7 @@ def run(root, project, home, engine):
 
 
 def lock(root, path):
-    state.claim(path)
+    locks.claim(path)
 
 
 def held(verb, arguments):

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from checkouts import Envctl
 
-from envctl import libpq, state
+from envctl import libpq, locks
 from envctl.model import Address
 
 LEFT = r"""
@@ -44,7 +44,7 @@ def litter(envctl: Envctl) -> list[str]:
     """Of no use to any run: half-written files, dead leases, sockets, and ports of servers that are gone."""
     files = [path for path in envctl.state.rglob("*") if path.name != MAKING]
     hidden = [path for path in files if path.name.startswith(".")]
-    dead = [path for path in files if path.parent.name in ("leases", "bookings") and not state.held(path)]
+    dead = [path for path in files if path.parent.name in ("leases", "bookings") and not locks.held(path)]
     names = {str(path.relative_to(envctl.state)) for path in (*hidden, *dead, *filter(Path.is_socket, files))}
     return sorted(names) + [key for key in _ports(envctl) if not Path(key.partition(":")[0]).exists()]
 
@@ -62,8 +62,8 @@ def _folders(envctl: Envctl) -> list[str]:
 
 def _at_work(envctl: Envctl) -> list[str]:
     """What goes on in the background, and ends by itself."""
-    locks = (*envctl.state.glob("projects/*/recovery.lock"), *envctl.state.glob("projects/*/*/upkeep.lock"))
-    return [f"{path.name} is held" for path in locks if state.held(path)]
+    files = (*envctl.state.glob("projects/*/recovery.lock"), *envctl.state.glob("projects/*/*/upkeep.lock"))
+    return [f"{path.name} is held" for path in files if locks.held(path)]
 
 
 def _resources(envctl: Envctl) -> list[str]:

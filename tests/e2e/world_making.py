@@ -18,7 +18,7 @@ from checkouts import git
 from world_servers import Ground, Key
 from worlds import World
 
-from envctl import clean, leases, namespace, sandbox, services, state, workspaces
+from envctl import clean, leases, locks, namespace, sandbox, services, state, workspaces
 from envctl.clean import Outcome, Plan, Scope, aside
 from envctl.inventory import clock
 from envctl.model import Access, Claim, Environment, Owner, Running, Server
@@ -143,9 +143,9 @@ def begun(world: World, ground: Ground) -> Iterator[Made]:
         (desk / "envctl.toml").write_text(CONFIG.format(project=world.project))
         project = open_project(desk, "dev", {}, namespace_flag="desk", engine=world.engine)
         home = state.folder(project.home / f"dev-{world.engine}")
-        watcher = state.claim(home / "idle.lock")
+        watcher = locks.claim(home / "idle.lock")
         assert watcher is not None
-        stack.callback(state.free, watcher)
+        stack.callback(locks.free, watcher)
         leases.write_record(home, on_record(world, ground))
         (root / "victim").mkdir()
         (root / "victim" / "precious").write_text("data")

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from envctl import engines, leases, services, shell, state, unprivileged
+from envctl import engines, leases, locks, services, shell, state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.engines.embedded.daemon import Daemon
 from envctl.errors import EnvctlError
@@ -64,7 +64,7 @@ def running(home: Path) -> Iterator[Daemon]:
 def launch(found: Daemon, command: Command) -> None:
     descriptor = daemon.claim(found)
     daemon.start(found, command, descriptor)
-    state.free(descriptor)
+    locks.free(descriptor)
 
 
 def test_a_daemon_is_known_by_its_lock_and_its_pid_is_proven(running: Daemon) -> None:

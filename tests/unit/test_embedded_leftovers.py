@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envctl import engines, state
+from envctl import engines, locks, state
 from envctl.engines.embedded import daemon, folders, leftovers
 from envctl.errors import EnvctlError
 from envctl.model import Command, Resource
@@ -91,7 +91,7 @@ def test_data_of_a_server_that_runs_stay(project: Path) -> None:
     server = daemon.at(project / "dev-embedded", "redis")
     descriptor = daemon.claim(server)
     daemon.start(server, Command(("sleep", "600")), descriptor)
-    state.free(descriptor)
+    locks.free(descriptor)
     assert states() == {str(kept): "running"}
     with pytest.raises(EnvctlError) as caught:
         discard(kept)
@@ -103,17 +103,17 @@ def test_data_of_a_server_that_runs_stay(project: Path) -> None:
 
 def test_data_that_somebody_holds_or_starts_stay(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, home = durable(project), project / "dev-embedded"
-    lease = state.claim(home / "leases" / "mine")
+    lease = locks.claim(home / "leases" / "mine")
     assert lease is not None
     with pytest.raises(EnvctlError, match="in use"):
         discard(kept)
-    state.free(lease)
-    starting = state.claim(home / "lock")
+    locks.free(lease)
+    starting = locks.claim(home / "lock")
     assert starting is not None
     monkeypatch.setattr(leftovers, "WAIT", 0)
     with pytest.raises(EnvctlError, match="busy"):
         discard(kept)
-    state.free(starting)
+    locks.free(starting)
     assert (kept / "dump").exists()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from envctl import recovery, residue, runs, state
+from envctl import locks, recovery, residue, runs, state
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.inventory import books, evidence
 from envctl.project import Project, open_project
@@ -74,7 +74,7 @@ def test_it_is_on_record_before_anything_else_can_be_made(
     open_runs: ExitStack, project: Project, told: list[str]
 ) -> None:
     run = claim(open_runs, project, told)
-    assert state.held(run.folder / residue.LOCK)
+    assert locks.held(run.folder / residue.LOCK)
     assert stat.S_IMODE(run.folder.stat().st_mode) == 0o700
     found = folders.read(run.folder)
     assert (found.id, found.slot, found.namespace) == (run.id, 1, "feature_a")
@@ -106,7 +106,7 @@ def test_a_slot_that_recovery_is_at_work_in_is_no_run(open_runs: ExitStack, proj
     assert lock is not None
     assert claim(open_runs, project, told).slot == 2
     assert told == [REMOVED]
-    state.free(lock)
+    locks.free(lock)
 
 
 def test_only_the_dead_are_residue(open_runs: ExitStack, project: Project, told: list[str]) -> None:
@@ -142,7 +142,7 @@ def test_a_live_run_and_a_folder_that_is_gone_cannot_be_taken(
 
 def test_a_lock_is_believed_only_while_it_is_the_folders_own(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = died(project)
-    claimed = state.claim
+    claimed = locks.claim
 
     def slow(path: Path, *, create: bool = True) -> int | None:
         descriptor = claimed(path, create=create)
@@ -152,7 +152,7 @@ def test_a_lock_is_believed_only_while_it_is_the_folders_own(project: Project, m
                 claim(stack, project, [])
         return descriptor
 
-    monkeypatch.setattr(state, "claim", slow)
+    monkeypatch.setattr(locks, "claim", slow)
     assert folders.taken(dead.folder) is None
     monkeypatch.undo()
     assert dead.folder.exists()
@@ -247,16 +247,16 @@ def test_a_host_that_sees_anothers_live_run_does_not_call_it_dead(
     run = claim(open_runs, project, told)
     run.begun()
     folders.write(run.folder, replace(run.record, **ANOTHER_HOST))
-    state.free(run.descriptor)
+    locks.free(run.descriptor)
     assert cleaning.clean(run.folder).verdict == "later"
     with monkeypatch.context() as patch:
         patch.setattr(residue, "here", lambda: "another-host another boot")
         assert not residue.settled(run.folder), "its own host judges for itself"
-    lock = state.claim(run.folder / residue.LOCK)
+    lock = locks.claim(run.folder / residue.LOCK)
     assert lock is not None
     assert folders.alive(run.folder)
     os.dup2(lock, run.descriptor)
-    state.free(lock)
+    locks.free(lock)
 
 
 def test_the_record_of_an_older_envctl_can_be_read(project: Project) -> None:
@@ -281,12 +281,12 @@ def test_private_names_that_nobody_works_on_are_tidied_away(
 ) -> None:
     run = claim(open_runs, project, told)
     forgotten, busy = (state.folder(project.home / "runs" / one) for one in (".forgotten", ".busy"))
-    lock = state.claim(busy / residue.LOCK)
+    lock = locks.claim(busy / residue.LOCK)
     assert lock is not None
     folders.tidy(project.home)
     assert not forgotten.exists()
     assert names(project) == {run.identity, ".busy"}
-    state.free(lock)
+    locks.free(lock)
 
 
 def test_nothing_is_tidied_while_a_folder_is_being_made(project: Project) -> None:
@@ -371,4 +371,4 @@ def test_what_is_being_cleaned_is_residue_still(project: Project) -> None:
         assert found.record.kept == ("one",)
         assert not folders.live(project.home)
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
 from envctl import state
-from envctl.errors import EnvctlError, LockTimeoutError, UsageError
-
-
-def silent(_: str) -> None: ...
+from envctl.errors import EnvctlError, UsageError
 
 
 def test_what_was_written_is_read_and_nobody_else_may(tmp_path: Path) -> None:
@@ -56,75 +51,6 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
     assert "ENVCTL_STATE_DIR" in caught.value.hint
 
 
-def test_a_file_is_held_until_the_last_copy_of_the_descriptor_is_closed(tmp_path: Path) -> None:
-    path = tmp_path / "alive"
-    assert not state.held(path)
-    descriptor = state.claim(path)
-    assert descriptor is not None
-    copy = os.dup(descriptor)
-    state.free(descriptor)
-    assert state.held(path)
-    assert state.claim(path) is None
-    os.close(copy)
-    assert not state.held(path)
-
-
-def test_asking_whether_a_file_is_held_never_makes_a_claim_fail(tmp_path: Path) -> None:
-    path = tmp_path / "alive"
-    path.touch()
-    over = threading.Event()
-
-    def ask() -> None:
-        while not over.is_set():
-            state.held(path)
-
-    askers = [threading.Thread(target=ask) for _ in range(3)]
-    for asker in askers:
-        asker.start()
-    try:
-        for _ in range(300):
-            descriptor = state.claim(path)
-            assert descriptor is not None
-            state.free(descriptor)
-    finally:
-        over.set()
-        for asker in askers:
-            asker.join()
-
-
-def test_a_wait_says_for_whom_before_it_waits_and_gives_up_in_time(tmp_path: Path) -> None:
-    said: list[str] = []
-    with (
-        state.locked(tmp_path / "lock", what="the servers", wait=1, talk=silent, who="`dev up` of a"),
-        pytest.raises(LockTimeoutError) as caught,
-        state.locked(tmp_path / "lock", what="the servers", wait=0.6, talk=said.append),
-    ):
-        pass
-    holder = f"`dev up` of a, process {os.getpid()}"
-    assert said == [f"waiting for the servers (held by {holder})"]
-    assert holder in caught.value.message
-    assert "--wait" in caught.value.hint
-
-
-def test_a_lock_is_free_again_after_its_block_failed(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), state.locked(tmp_path / "lock", what="x", wait=1, talk=silent):
-        raise ZeroDivisionError
-    with state.locked(tmp_path / "lock", what="x", wait=0, talk=silent):
-        pass
-
-
-def test_folders_are_private_whatever_the_umask_is(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        made = state.folder(tmp_path / "state" / "projects" / "shop")
-        state.write(made / "a.json", {})
-        with state.locked(made / "lock", what="it", wait=1, talk=print):
-            pass
-    finally:
-        os.umask(before)
-    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "state").rglob("*")} == {0}
-
-
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
@@ -142,14 +68,6 @@ def test_so_is_all_that_is_below_a_state_folder_that_others_may_write_to(
     with pytest.raises(EnvctlError, match=f"not private: {tmp_path / 'open'}$"):
         state.folder(tmp_path / "open" / "projects" / "shop")
     assert not list((tmp_path / "open" / "projects").iterdir())
-
-
-def test_a_link_in_the_place_of_a_note_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "theirs").write_text("kept")
-    (tmp_path / "lock.holder").symlink_to(tmp_path / "theirs")
-    with state.locked(tmp_path / "lock", what="it", wait=1, talk=print):
-        pass
-    assert (tmp_path / "theirs").read_text() == "kept"
 
 
 # writers that were killed

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from envctl import state
+from envctl import locks
 from envctl.clean.outcomes import Outcome, Result, failed
 from envctl.clean.plans import Action, Scope
 from envctl.errors import EnvctlError
@@ -44,7 +44,7 @@ def finished(project: Project, runs: Parted, scope: Scope, *, wait: float, talk:
         return []
     lock, what = project.home / "recovery.lock", "the cleaning in the background"
     try:
-        with state.locked(lock, what=what, wait=wait, talk=talk), ThreadPoolExecutor(TOGETHER) as pool:
+        with locks.locked(lock, what=what, wait=wait, talk=talk), ThreadPoolExecutor(TOGETHER) as pool:
             reports = list(pool.map(lambda folder: _cleaned(folder, scope), runs))
     except EnvctlError as error:
         return failed((one for actions in runs.values() for one in actions), error)
@@ -67,7 +67,7 @@ def _no_longer_kept(folder: Path) -> None:
         try:
             folders.write(folder, replace(folders.read(folder), kept=(), released=()))
         finally:
-            state.free(descriptor)
+            locks.free(descriptor)
 
 
 def _outcome(action: Action, report: Report | EnvctlError) -> Outcome:

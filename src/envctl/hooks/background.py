@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from envctl import state
+from envctl import locks
 from envctl.hooks import record
 from envctl.hooks.record import SEEN, WAITING
 
@@ -31,13 +31,13 @@ def attend(folder: Path, here: Path) -> None:
             if _touched(folder) == seen:
                 return
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)
 
 
 def _claimed(folder: Path) -> int | None:
     """The lock of the one who waits. Tried for a moment: whoever has it may be on the way out."""
     for _ in range(RETRIES):
-        descriptor = state.claim(folder / record.LOCK, create=False)
+        descriptor = locks.claim(folder / record.LOCK, create=False)
         if descriptor is not None:
             _written(descriptor, _me())
             return descriptor

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from envctl import state
+from envctl import locks, state
 from envctl.digests import hexdigest
 from envctl.hooks.place import NAME
 from envctl.model import Talk
@@ -90,7 +90,7 @@ def all_of(repository: Path) -> list[tuple[Path, Record]]:
 @contextmanager
 def locked(*, wait: float, talk: Talk) -> Iterator[None]:
     """Held while hooks are put in or taken out."""
-    with state.locked(state.root() / "hooks.lock", what="the hooks", wait=wait, talk=talk):
+    with locks.locked(state.root() / "hooks.lock", what="the hooks", wait=wait, talk=talk):
         yield
 
 
@@ -107,7 +107,7 @@ def forget(folder: Path) -> None:
 
 def busy(folder: Path) -> bool:
     """Whether the background waits or works now."""
-    return state.held(folder / LOCK)
+    return locks.held(folder / LOCK)
 
 
 def note(folder: Path, line: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from pathlib import Path
 
-from envctl import state
+from envctl import locks, state
 from envctl.errors import EnvctlError
 from envctl.leaks.rows import Audit, Row, count, weight
 from envctl.model import Talk
@@ -55,7 +55,7 @@ def recall(home: Path) -> History:
 
 def added(home: Path, audit: Audit, *, talk: Talk) -> tuple[Audit, History]:
     """The audit with what is known of its leaks, and the history with it; only one that saw everything is kept."""
-    with state.locked(home / "audits.lock", what="the list of past audits", wait=WAIT, talk=talk):
+    with locks.locked(home / "audits.lock", what="the list of past audits", wait=WAIT, talk=talk):
         before = recall(home)
         rows = tuple(_known(row, before, audit.at) for row in audit.rows)
         audit = replace(audit, rows=rows)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from envctl import inventory, leases, servers, state
+from envctl import inventory, leases, locks, servers
 from envctl.leaks.rows import Row, row
 from envctl.model import Talk, Unseen
 from envctl.project import Project
@@ -48,7 +48,7 @@ def _state(project: Project) -> Iterator[Row]:
     total = 0
     for path, size in _files(project.home):
         total += size
-        if _PRIVATE.fullmatch(path.name) and not state.held(path):
+        if _PRIVATE.fullmatch(path.name) and not locks.held(path):
             reason = "its writer died before it was done"
             remedy = shlex.join(("rm", str(path)))
             yield Row("", "state", "file", str(path), "orphan", reason, bytes=size, remedy=remedy)

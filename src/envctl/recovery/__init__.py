@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from envctl import residue, state
+from envctl import locks, residue, state
 from envctl.errors import EnvctlError
 from envctl.project import Project
 
@@ -29,7 +29,7 @@ def _start(project_home: Path) -> None:
     from envctl import shell
     from envctl.model import Command
 
-    descriptor = state.claim(project_home / "recovery.lock")
+    descriptor = locks.claim(project_home / "recovery.lock")
     if descriptor is None:
         return
     try:
@@ -40,7 +40,7 @@ def _start(project_home: Path) -> None:
         finally:
             os.close(log)
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)
 
 
 def _log(project_home: Path) -> int:

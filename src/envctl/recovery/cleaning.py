@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from envctl import residue, servers, services, state
+from envctl import locks, residue, servers, services, state
 from envctl.errors import EnvctlError
 from envctl.model import Address, Resource
 from envctl.recovery.visit import visited
@@ -65,7 +65,7 @@ def clean(folder: Path) -> Report:
             _note(folder, record.home, seen, report.stuck)
         return report
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)
 
 
 def _foreign(folder: Path) -> str:

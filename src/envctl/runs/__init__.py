@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from envctl import residue, state
+from envctl import locks, residue, state
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Talk
 from envctl.namespace import Names
@@ -90,7 +90,7 @@ def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Ta
         yield run
     finally:
         if os.getpid() == run.pid:  # A forked child that leaves the block ends nothing of its parent's.
-            state.free(run.descriptor)
+            locks.free(run.descriptor)
 
 
 def _claimed(project: Project, home: Home, engine: str, command: str) -> Run:
@@ -98,7 +98,7 @@ def _claimed(project: Project, home: Home, engine: str, command: str) -> Run:
     folder = state.folder(project.home / "runs")
     private, run_id = folder / f".{os.urandom(16).hex()}", os.urandom(6).hex()
     with folders.making(folder, fcntl.LOCK_SH):
-        descriptor = state.claim(private / residue.LOCK)
+        descriptor = locks.claim(private / residue.LOCK)
         assert descriptor is not None, "nobody else knows this name"
         try:
             (private / residue.UNTOUCHED).touch(mode=0o600)
@@ -111,7 +111,7 @@ def _claimed(project: Project, home: Home, engine: str, command: str) -> Run:
             raise _no_slot(project)
         except BaseException:
             shutil.rmtree(private, ignore_errors=True)
-            state.free(descriptor)
+            locks.free(descriptor)
             raise
 
 
@@ -136,7 +136,7 @@ def _no_longer_kept(run: Run) -> None:
         descriptor = folders.taken(one.folder)
         if descriptor is not None:
             folders.write(one.folder, replace(found, kept=(), released=(*found.released, *found.kept)))
-            state.free(descriptor)
+            locks.free(descriptor)
 
 
 def _whose(record: Record) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from envctl import state
+from envctl import locks, state
 from envctl.errors import EnvctlError
 from envctl.residue import LOCK, RECORD, VERDICT, dead, ours, private
 from envctl.values import dataclass
@@ -62,7 +62,7 @@ class Residue:
 
 def alive(folder: Path) -> bool:
     """Whether a run is at work there."""
-    return ours(folder) and state.held(folder / LOCK) and not (folder / VERDICT).exists()
+    return ours(folder) and locks.held(folder / LOCK) and not (folder / VERDICT).exists()
 
 
 def live(project_home: Path) -> list[Record]:
@@ -82,13 +82,13 @@ def taken(folder: Path) -> int | None:
     lock = folder / LOCK
     if not ours(folder):
         return None
-    descriptor = state.claim(lock, create=False)
+    descriptor = locks.claim(lock, create=False)
     if descriptor is None:
         return None
     with suppress(OSError):
         if os.path.samestat(os.fstat(descriptor), lock.lstat()):
             return descriptor
-    state.free(descriptor)  # Another has cleaned it, and the slot may be somebody's again.
+    locks.free(descriptor)  # Another has cleaned it, and the slot may be somebody's again.
     return None
 
 

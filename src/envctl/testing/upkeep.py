@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from envctl import services, shell, state, templates
+from envctl import locks, services, shell, state, templates
 from envctl.errors import EnvctlError
 from envctl.model import Command
 from envctl.project import Project, open_project
@@ -38,7 +38,7 @@ def begin(sandboxes: Sandboxes, home: Path) -> None:
 
 
 def _start(project: Project, home: Path, words: list[str]) -> None:
-    descriptor = state.claim(home / "upkeep.lock")
+    descriptor = locks.claim(home / "upkeep.lock")
     if descriptor is None:
         return
     try:
@@ -53,7 +53,7 @@ def _start(project: Project, home: Path, words: list[str]) -> None:
         finally:
             os.close(log)
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)
 
 
 def main(root: Path, home: Path, words: list[str]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envctl import containers, shell, state
+from envctl import containers, locks, shell, state
 from envctl.containers import Runtime
 from envctl.engines.compose import labelled, own
 from envctl.engines.compose.labelled import Box
@@ -57,7 +57,7 @@ def discard(resource: Resource) -> None:
             raise _left_alone(resource, "nothing with it says that it is this project's, or it is another by now")
         if _note(there, "state") == "running":
             raise _in_use(resource, "it runs, or what runs uses it")
-        if home is not None and any(state.held(one) for one in (home / "leases").glob("*")):
+        if home is not None and any(locks.held(one) for one in (home / "leases").glob("*")):
             raise _in_use(resource, f"somebody holds the servers of {home.name}")
         _remove(there)
 
@@ -99,7 +99,7 @@ def _nobody_starts(home: Path | None) -> AbstractContextManager[None]:
     """The set's own lock, where there is such a set: whoever starts it holds that."""
     if home is None or not (home / "lock").exists():
         return nullcontext()
-    return state.locked(home / "lock", what=f"the servers of {home.name}", wait=WAIT, talk=lambda _: None)
+    return locks.locked(home / "lock", what=f"the servers of {home.name}", wait=WAIT, talk=lambda _: None)
 
 
 def _containers(project: str, boxes: Iterable[Box], theirs: Collection[str]) -> Iterator[Resource]:

@@ -11,7 +11,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from envctl import compose_file, containers, shell, state
+from envctl import compose_file, containers, locks, shell, state
 from envctl.compose_file import Declared
 from envctl.containers import Runtime, Stack
 from envctl.digests import hexdigest
@@ -81,17 +81,17 @@ def starting(runtime: Runtime, home: Path) -> Iterator[int]:
     _until_started(home)
     before = shell.run(containers.labelled(runtime, f"{HOME}={home}", running=True)).out.split()
     remove(runtime, home, but=before)  # What ended has lost its data, and would be started with those of nobody.
-    descriptor = state.claim(_lock(home))
+    descriptor = locks.claim(_lock(home))
     try:
         if descriptor is None:
             raise UnavailableError("compose still starts the same servers", hint="try again in a minute")
         yield descriptor
     except BaseException:
         if descriptor is not None:
-            state.free(descriptor)
+            locks.free(descriptor)
             remove(runtime, home, but=before)
         raise
-    state.free(descriptor)
+    locks.free(descriptor)
 
 
 def _lock(home: Path) -> Path:
@@ -101,7 +101,7 @@ def _lock(home: Path) -> Path:
 def _until_started(home: Path) -> None:
     """Wait for the compose of a killed envctl: what it makes after our look would stay."""
     end = time.monotonic() + STARTED_WITHIN
-    while state.held(_lock(home)) and time.monotonic() < end:
+    while locks.held(_lock(home)) and time.monotonic() < end:
         time.sleep(0.05)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO, TYPE_CHECKING
 
-from envctl import shell, state
+from envctl import locks, shell, state
 from envctl.errors import EnvctlError
 from envctl.model import Command, Server
 from envctl.values import dataclass
@@ -77,7 +77,7 @@ def of(service: str, server: Server) -> Daemon:
 
 def runs(daemon: Daemon) -> bool:
     """Whether any process of it lives."""
-    return state.held(daemon.alive)
+    return locks.held(daemon.alive)
 
 
 def leads(daemon: Daemon) -> bool:
@@ -92,7 +92,7 @@ def leads(daemon: Daemon) -> bool:
 
 def claim(daemon: Daemon) -> int:
     """The locked descriptor that everything of this server is started with."""
-    descriptor = state.claim(daemon.alive)
+    descriptor = locks.claim(daemon.alive)
     if descriptor is not None:
         _until_forgotten(daemon)
         daemon.pid_file.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from signal import SIGKILL
 
-from envctl import ports, state, unprivileged
+from envctl import locks, ports, state, unprivileged
 from envctl.engines.base import Record
 from envctl.engines.embedded import daemon, folders
 from envctl.engines.embedded.daemon import Daemon
@@ -216,7 +216,7 @@ def _start(job: Job, book: Book) -> None:
         command = job.need.kind.serve(job.need.settings, job.place(job.data))
         daemon.start(job.daemon, unprivileged.wrap(job.way, command), descriptor)
     finally:
-        state.free(descriptor)
+        locks.free(descriptor)
     _until_ready(job, book, offset)
 
 

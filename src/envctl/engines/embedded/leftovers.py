@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from envctl import state, unprivileged
+from envctl import locks, state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Environment, Owner, Resource
@@ -49,7 +49,7 @@ def discard(resource: Resource) -> None:
     if not found.home.is_dir():
         _removed(resource, found)
         return
-    with state.locked(found.home / "lock", what=f"the servers of {found.home.name}", wait=WAIT, talk=lambda _: None):
+    with locks.locked(found.home / "lock", what=f"the servers of {found.home.name}", wait=WAIT, talk=lambda _: None):
         _removed(resource, found)
 
 
@@ -136,7 +136,7 @@ def _inhabited(path: Path) -> bool:
 
 def _removed(resource: Resource, found: Folder) -> None:
     """Once more from the beginning, now that nobody can start it."""
-    if _is_used(found) or any(state.held(one) for one in (found.home / "leases").glob("*")):
+    if _is_used(found) or any(locks.held(one) for one in (found.home / "leases").glob("*")):
         raise UnavailableError(f"the data in {resource.name} are in use", cause="their server runs", code="in_use")
     try:
         _remove(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from envctl import state
+from envctl import locks
 from envctl.errors import EnvctlError
 from envctl.leaks.schedule import crontab, plan, timer
 from envctl.leaks.schedule.plan import Plan
@@ -19,7 +19,7 @@ def install(project: Project, *, weekly: bool, words: tuple[str, ...], wait: flo
     wanted = plan.of(project, weekly=weekly, words=words)
     for name in plan.withheld():
         talk(f"warning: {name} has a password in it, and so the scheduled audit does without: use a Docker context")
-    with state.locked(project.home / "schedule.lock", what="the schedule", wait=wait, talk=talk):
+    with locks.locked(project.home / "schedule.lock", what="the schedule", wait=wait, talk=talk):
         if crontab.available():
             crontab.install(wanted)
             return "crontab", wanted
@@ -36,6 +36,6 @@ def install(project: Project, *, weekly: bool, words: tuple[str, ...], wait: flo
 def remove(project: Project, *, wait: float, talk: Talk) -> list[How]:
     """Take out what was installed, wherever; what there was."""
     key = plan.key_of(project)
-    with state.locked(project.home / "schedule.lock", what="the schedule", wait=wait, talk=talk):
+    with locks.locked(project.home / "schedule.lock", what="the schedule", wait=wait, talk=talk):
         removed: list[How] = ["crontab"] if crontab.available() and crontab.remove(key) else []
         return [*removed, "systemd"] if timer.remove(key) else removed

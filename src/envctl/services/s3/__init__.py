@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from envctl import owners, state
+from envctl import locks, owners
 from envctl.errors import ConfigError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
@@ -131,7 +131,7 @@ class S3:
         from envctl.services.s3.wire import connected
 
         names = {logical: claim.names[logical] for logical in settings.buckets}
-        held = state.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
+        held = locks.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
         with held, connected(address) as client:
             made = {name: intents.make(client, name, claim) for name in names.values()}
             wanted = tuple(names.values())
