@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, get_args
 
-from envctl import environments, namespace, variables
+from envctl import environments, spelling, variables
 from envctl.document import (
     Clean,
     Compose,
@@ -146,7 +146,7 @@ def load(
     source = _source(file, environ, engine_flag)
     reader = Reader(source)
     document = reader.value(Document, source.data, ())
-    project = _placed(reader, ("project",), lambda: namespace.project_name(document.project))
+    project = _placed(reader, ("project",), lambda: spelling.project_name(document.project))
     services, patterns = _services(reader, document.services, kinds), _patterns(document.names)
     buckets = tuple(bucket for service, one in services.items() for bucket in _buckets(logical_names, service, one))
     _placed(reader, ("names",), lambda: environments.check(patterns, project, buckets))

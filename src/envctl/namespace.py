@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from envctl import environments
-from envctl.digests import hexdigest
 from envctl.environments import DEFAULTS, PRIMARY, Kind, Patterns, Shape
 from envctl.errors import ConfigError, UsageError
 from envctl.model import Environment, Namespace
+from envctl.spelling import NAMESPACE, Rules, folded
 from envctl.values import dataclass
 
 LONGEST = 40
@@ -29,6 +29,9 @@ PRIVATE_SUFFIX = 12
 """What other modules may append while they build a resource or keep it in quarantine; `__s99` has room in it."""
 SUFFIXES = WORKER_SUFFIX + PRIVATE_SUFFIX
 RESERVED = environments.reserved(DEFAULTS, "", ())
+
+_WORKER = "gw(?:0|[1-9][0-9]{0,2})"
+_SLOT = "(?:[2-9]|[1-9][0-9])"
 
 
 class Checkout(Protocol):
@@ -64,7 +67,7 @@ def resolve(
 
     `reason` says why there is no checkout, for the warning.
     """
-    rules = _Rules(limit, reserved)
+    rules = Rules(limit, reserved)
     workspace = checkout.root if checkout else path
     branch = checkout.branch if checkout else ""
     if flag:
@@ -83,7 +86,7 @@ def resolve(
 
 
 def _changed(flag: str, name: str) -> str:
-    return "" if _folded(flag) == name else f"the namespace {flag!r} cannot be kept as it is and became {name}"
+    return "" if folded(flag) == name else f"the namespace {flag!r} cannot be kept as it is and became {name}"
 
 
 def _ci_branch(environ: Mapping[str, str]) -> str:
@@ -218,9 +221,9 @@ def _parse(
 
 
 def _first(shapes: Iterable[Shape], name: str, reserved: frozenset[str]) -> Parsed | None:
-    rules = _Rules(LONGEST, reserved)
+    rules = Rules(LONGEST, reserved)
     for shape in shapes:
-        pattern = f"{re.escape(shape.before)}({_NAMESPACE}?){re.escape(shape.after)}(?:__s({_SLOT}))?(?:_({_WORKER}))?"
+        pattern = f"{re.escape(shape.before)}({NAMESPACE}?){re.escape(shape.after)}(?:__s({_SLOT}))?(?:_({_WORKER}))?"
         found = re.fullmatch(pattern, name)
         if found and rules.allow(found[1]):
             return Parsed(shape.environment, found[1], found[3] or "", int(found[2] or 1))
@@ -239,97 +242,3 @@ def _suffix(worker: str) -> str:
     if worker and not re.fullmatch(_WORKER, worker):
         raise UsageError(f"{worker!r} is not a worker", hint="workers are gw0 to gw999, as pytest-xdist calls them")
     return f"_{worker}" if worker else ""
-
-
-def project_name(text: str) -> str:
-    """A project's name as every other name uses it: `-` is written `_`, so that both spellings are one project."""
-    name = text.replace("-", "_")
-    taken = name in _TAKEN or name.startswith("pg_")
-    if _PROJECT.fullmatch(name) and not taken:
-        return name
-    words = _words(text).lstrip("0123456789_")
-    suggestion = f"{words or 'my'}_app" if taken or not words else words
-    raise ConfigError(
-        f"{text!r} cannot be a project's name",
-        cause="PostgreSQL keeps it for itself" if taken else "it must be words of a-z and 0-9, a letter first",
-        hint=f'for example: project = "{suggestion.removeprefix("pg_")}"',
-    )
-
-
-def bucket_name(text: str) -> str:
-    """A logical bucket's name, which must be legal as it stands: the primary checkout uses it bare."""
-    name = text.replace("_", "-")
-    if _BUCKET.fullmatch(name) and not name.startswith(_AMAZON) and len(name) >= 3:
-        return text
-    words = re.sub("^(?:xn|sthree|amzn-s3-demo)-", "", _words(text).replace("_", "-"))
-    suggestion = words if len(words) >= 3 else f"{words or 'my'}-files"
-    raise ConfigError(
-        f"{text!r} cannot be a bucket's name",
-        cause="it must be words of a-z and 0-9 with single '-' between them, three characters at least",
-        hint=f'for example: buckets = ["{suggestion}"]',
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """How long a namespace may be, and which words it may not begin with."""
-
-    limit: int
-    reserved: frozenset[str]
-
-    def allow(self, name: str) -> bool:
-        """Whether this is a namespace: its names fit, and each parses back to it alone."""
-        return (
-            len(name) <= self.limit
-            and _WELL_FORMED.fullmatch(name) is not None
-            and _TAIL.search(name) is None
-            and name.split("_")[0] not in self.reserved
-        )
-
-    def explicit(self, branch: str, workspace: str) -> str:
-        """The plain form of what a person chose, or its digest where the plain form could be another's.
-
-        A workspace of several words gets the digest, so that `a_b` + `c` (plain `a_b_c`) and `a` + `b_c` differ.
-        Otherwise the gap between the two variables counts as a separator: `a` + `b` is the same namespace as `a_b`.
-        """
-        plain = "_".join(_folded(part) for part in (branch, workspace) if part)
-        ours = (branch + workspace).isascii() and self.allow(plain) and "_" not in _folded(workspace)
-        if ours and not _DERIVED.search(plain):
-            return plain
-        return self.digested(f"{branch} {workspace}", "explicit", branch, workspace)
-
-    def digested(self, text: str, *identity: str, default: bool = False) -> str:
-        """What is readable of `text`, cut to fit, and eight hex digits of everything in `identity`."""
-        digest = hexdigest("\0".join(identity).encode("utf-8", "surrogatepass"))[:8]
-        words = _words(text) or "branch"
-        refused = self.reserved if default else self.reserved | {"default"}
-        prefixes = ("", "branch_", *(f"b{number}_" for number in range(len(refused) + 1)))
-        cut = ((prefix + words)[: self.limit - 9].rstrip("_") for prefix in prefixes)
-        return next(f"{slug}_{digest}" for slug in cut if slug.split("_")[0] not in refused)
-
-
-_NAMESPACE = "[a-z0-9]+(?:_[a-z0-9]+)*"
-_WELL_FORMED = re.compile(_NAMESPACE)
-_WORKER = "gw(?:0|[1-9][0-9]{0,2})"
-_SLOT = "(?:[2-9]|[1-9][0-9])"
-_PROJECT = re.compile("[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-_TAKEN = ("postgres", "template0", "template1", "pg")
-_BUCKET = re.compile("[a-z0-9]+(?:-[a-z0-9]+)*")
-_AMAZON = ("xn-", "sthree-", "amzn-s3-demo-")
-_TAIL = re.compile("(?:^|_)(?:gw[0-9]*|s3alias)$|_master$")
-"""Endings that read as a pytest-xdist worker, or that Amazon keeps for itself."""
-_DERIVED = re.compile("^default_|_[0-9a-f]{8}$")
-"""Forms that a digest gives; a person's own name must not come to one of them."""
-
-
-def _folded(text: str) -> str:
-    return text.lower().replace("-", "_").replace("/", "_")
-
-
-def _words(text: str) -> str:
-    """The readable part of any text, as words of `a-z0-9`."""
-    if not text.isascii():
-        import unicodedata
-
-        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")

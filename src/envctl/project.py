@@ -9,7 +9,7 @@ from envctl import config, git, services, workspaces
 from envctl.config import Config
 from envctl.environments import reserved
 from envctl.model import Environment, Namespace
-from envctl.namespace import Names, limit, project_name, resolve
+from envctl.namespace import Names, limit, resolve
 from envctl.values import dataclass
 
 
@@ -61,7 +61,7 @@ def open_project(
     )
     branch = settings.default_branch or (git.default_branch(checkout) if checkout else "")
     primary = workspaces.primary(settings.project, name, branch)
-    names = Names(project_name(settings.project), name.name, settings.names, primary=primary)
+    names = Names(settings.project, name.name, settings.names, primary=primary)
     return Project(root, settings, environment, name, names, branch)
 
 

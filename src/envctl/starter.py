@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from envctl import namespace, services
+from envctl import namespace, services, spelling
 from envctl.environments import Patterns
 from envctl.errors import ConfigError, EnvctlError
 from envctl.reference import toml
@@ -102,7 +102,7 @@ def _written(line: Line) -> str:
 
 
 def _project(seen: Survey) -> Line:
-    words = re.sub(r"[^a-z0-9]+", "_", seen.name.lower()).strip("_").lstrip("0123456789_") or "my"
+    words = spelling.readable(seen.name).lstrip("0123456789_") or "my"
     short = words[:20].rstrip("_")
     tried = (_accepted(one) for one in (seen.name, words, short, f"{short}_app"))
     return Line(f"project = {toml(next(filter(None, tried), 'my_app'))}", f"this repository calls itself {seen.name!r}")
@@ -111,10 +111,10 @@ def _project(seen: Survey) -> Line:
 def _accepted(name: str) -> str:
     """The name, where it can be a project's and leaves room for the namespaces beside it."""
     try:
-        namespace.limit(namespace.project_name(name), Patterns(), ())
+        namespace.limit(spelling.project_name(name), Patterns(), ())
     except ConfigError:
         return ""
-    return namespace.project_name(name)
+    return spelling.project_name(name)
 
 
 def _remarks(seen: Survey) -> Iterator[Line]:
