@@ -46,7 +46,15 @@ class Sandbox:
 
 
 @contextmanager
-def opened(project: Project, servers: Servers, *, command: str, wait: float, talk: Talk) -> Iterator[Sandbox]:
+def opened(
+    project: Project,
+    servers: Servers,
+    *,
+    command: str,
+    wait: float,
+    talk: Talk,
+    detail: Talk = lambda line: None,
+) -> Iterator[Sandbox]:
     """Hold the servers for as long as the block runs, with everything of this namespace ready inside it."""
     project = register(project, wait=wait, talk=talk)
     with leases.hold(
@@ -58,7 +66,7 @@ def opened(project: Project, servers: Servers, *, command: str, wait: float, tal
         wait=wait,
         talk=talk,
     ) as running:
-        yield prepare(project, running, wait=wait, talk=talk)
+        yield prepare(project, running, wait=wait, talk=talk, detail=detail)
 
 
 def register(project: Project, *, wait: float, talk: Talk) -> Project:

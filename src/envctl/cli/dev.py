@@ -48,7 +48,7 @@ def up(
 
     project, chosen = _opened(edge)
     with edge.output.progress("dev environment"):
-        ready = dev.up(project, chosen, recreate=recreate, wait=edge.flags.wait, talk=edge.output.say)
+        ready = dev.up(project, chosen, recreate=recreate, **_voice(edge))
     data = described.sandbox(ready, chosen)
     edge.output.result(edge.command, data, sandbox_summary(data))
 
@@ -67,7 +67,7 @@ def run(
     from envctl.render import prefixed
 
     project, chosen = _opened(edge)
-    with programs.sandboxed(project, chosen, wait=edge.flags.wait, talk=edge.output.say) as ready:
+    with programs.sandboxed(project, chosen, **_voice(edge)) as ready:
         if edge.flags.rest and not names:
             return programs.run_command(ready, edge.flags.rest)
         return programs.run_processes(
@@ -149,7 +149,7 @@ def reset(edge: Edge, yes: Yes = False) -> None:
     project, chosen = _opened(edge)
     edge.confirm(f"Delete all dev data of {project.namespace.name}?", yes=yes)
     with edge.output.progress("reset"):
-        ready = dev.reset(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
+        ready = dev.reset(project, chosen, **_voice(edge))
     data = described.sandbox(ready, chosen)
     edge.output.result(edge.command, data, sandbox_summary(data))
 
@@ -184,6 +184,11 @@ def _downed(done: Down) -> str:
     if done.stopped:
         return f"{pins}; stopped the servers"
     return f"{pins}; " + (f"the servers stay for {', '.join(done.users)}" if done.users else "nothing ran")
+
+
+def _voice(edge: Edge) -> dict[str, Any]:
+    """How long what may take long is to wait, and who hears of it; what a migration prints is for `-v`."""
+    return {"wait": edge.flags.wait, "talk": edge.output.say, "detail": edge.output.detail}
 
 
 def _opened(edge: Edge, *, quiet: bool = False) -> tuple[Project, Servers]:

@@ -19,7 +19,7 @@ EXPLICIT = ("flag", "BRANCH_NAME")
 """Where a namespace comes from that somebody has named, rather than the checkout."""
 
 
-def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk) -> Sandbox:
+def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk, detail: Talk) -> Sandbox:
     """Servers running and pinned, this namespace's resources there, migrations applied. Again costs a look."""
     project = sandbox.register(project, wait=wait, talk=talk)
     if recreate:
@@ -34,7 +34,7 @@ def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: 
     )
     for difference in chosen.engine.differences(chosen.set, running):
         talk(f"{difference} (`envctl dev up --recreate` follows this checkout)")
-    ready = sandbox.prepare(project, running, wait=wait, talk=talk)
+    ready = sandbox.prepare(project, running, wait=wait, talk=talk, detail=detail)
     if workspaces.aside(project.config.project, project.namespace.name).exists():
         from envctl.clean import aside
 
@@ -84,7 +84,7 @@ def status(project: Project, chosen: Servers) -> Status:
     )
 
 
-def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
+def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk, detail: Talk) -> Sandbox:
     """A fresh database and fresh buckets for this namespace, and for no other."""
     running = _running(project, chosen)
     _refuse_anothers(project, running)
@@ -94,7 +94,7 @@ def reset(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sand
             for resource in _given(project, running, name):
                 talk(f"dropping {resource.kind} {resource.name}")
                 services.get(name).drop(running.servers[name].address, resource, sessions="end")
-    return sandbox.prepare(project, running, wait=wait, talk=talk)
+    return sandbox.prepare(project, running, wait=wait, talk=talk, detail=detail)
 
 
 def _refuse_anothers(project: Project, running: Running) -> None:

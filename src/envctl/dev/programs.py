@@ -23,10 +23,10 @@ LOOK_EVERY = 2.0
 
 
 @contextmanager
-def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Iterator[Sandbox]:
+def sandboxed(project: Project, chosen: Servers, *, wait: float, talk: Talk, detail: Talk) -> Iterator[Sandbox]:
     """This checkout's sandbox for the length of one command; a server that dies under it is told."""
     with (
-        sandbox.opened(project, chosen, command="dev run", wait=wait, talk=talk) as ready,
+        sandbox.opened(project, chosen, command="dev run", wait=wait, talk=talk, detail=detail) as ready,
         _watched(chosen, ready.running, talk),
     ):
         yield ready

@@ -16,34 +16,40 @@ from envctl.keeper import keeping
 from envctl.keeper.keeping import Kept
 from envctl.libpq import REDIRECTING
 from envctl.masking import MASK, masked
+from envctl.migrations import excerpt
 from envctl.model import Command, Talk
 
 SHORTEST = 5
 """A value below this is a word such as `true`, and hiding it would hide the output."""
-KEPT = 60
-"""How many of its last lines a failed command shows."""
+KEPT = 1000
+"""How many of its last lines are looked at when a command has failed."""
 
 
 def run(
     text: str, *, cwd: Path, root: Path, variables: Mapping[str, str], talk: Talk, hide: Iterable[str] = ()
 ) -> None:
-    """Run to the end, each line to `talk`; a failure shows the last lines, without passwords."""
+    """Run to the end, each line to `talk`; a failure shows what says why, without passwords."""
     path = search_path(root, variables.get("PATH", os.environ.get("PATH", "")))
     without = tuple(name for name in REDIRECTING if name not in variables)
     command = Command(("/bin/sh", "-c", text), {**variables, "PATH": path}, cwd, without=without)
     secrets = (*_secrets(variables), *(one for one in hide if len(one) >= SHORTEST))
     lines: deque[str] = deque(maxlen=KEPT)
+    count = 0
 
     def heard(line: str) -> None:
-        lines.append(_hidden(line, secrets))
-        talk(lines[-1])
+        nonlocal count
+        hidden = _hidden(line, secrets)
+        talk(hidden)
+        if hidden.strip():
+            lines.append(hidden)
+            count += 1
 
     code = _run(command, heard)
     if code != 0:
         raise EnvctlError(
             f"`{_hidden(text, secrets)}` {_ended(code)}",
-            cause="\n".join(lines) or "it printed nothing",
-            hint=_hint(code),
+            cause=excerpt.excerpt(tuple(lines), count - len(lines)) or "it printed nothing",
+            hint=_hint(code, lost=excerpt.lost(lines)),
             code="migration",
         )
 
@@ -112,7 +118,12 @@ def _ended(code: int) -> str:
     return f"was ended by {signal.Signals(code - 128).name}" if killed else f"ended with {code}"
 
 
-def _hint(code: int) -> str:
+def _hint(code: int, *, lost: bool) -> str:
+    if lost:
+        return (
+            "a migration that this database has seen was removed or changed here: put its file back,\n"
+            "or make this checkout's dev data anew: envctl dev reset"
+        )
     if code == 127:
         return "install what is missing into the project's .venv, or activate the environment that has it"
     return 'to look closer, run it by hand with the same variables: eval "$(envctl env)"'

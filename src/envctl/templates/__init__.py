@@ -177,9 +177,7 @@ class Builder:
             sealed = site.publish(replace(owner, lease=owner.lease if kind == "private" else "", notes=notes))
         except BaseException as error:
             if isinstance(error, EnvctlError) and error.code == "migration":
-                error.hint = (
-                    "nothing of it is left, and templates that worked are as they were; -v shows all of its output"
-                )
+                error.hint = "nothing of it is left, and templates that worked are as they were"
             with suppress(Exception):  # What is left is dropped by the next builder, or with the rest of this run.
                 site.abandon()
             raise
