@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -128,6 +128,18 @@ def aside(project: str, namespace: str) -> Path:
 def forget(project: str, namespace: str) -> None:
     """Remove a registration; its resources are somebody else's business."""
     _file(project, namespace).unlink(missing_ok=True)
+    _warned(project, namespace).unlink(missing_ok=True)
+
+
+def told(project: str, namespace: Namespace) -> bool:
+    """Whether this warning about a namespace was given before; from now on it was."""
+    note = _warned(project, namespace.name)
+    with suppress(EnvctlError):  # Whoever needs the state folder says what is wrong with it.
+        before = state.read(note)
+        if before is not None and before.get("warning") == namespace.warning:
+            return True
+        state.write(note, {"warning": namespace.warning})
+    return False
 
 
 def secret(project: str, identity: str) -> str:
@@ -169,3 +181,7 @@ def _make_key(path: Path) -> None:
 
 def _file(project: str, namespace: str) -> Path:
     return home(project) / "workspaces" / f"{namespace}.json"
+
+
+def _warned(project: str, namespace: str) -> Path:
+    return home(project) / "workspaces" / f"{namespace}.warned"

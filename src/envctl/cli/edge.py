@@ -53,9 +53,17 @@ class Edge:
         )
         if sweep:
             recovery.sweep(found)
-        if found.namespace.warning:
+        if found.namespace.warning and not self._told(found):
             self.output.warn(found.namespace.warning)
         return found
+
+    def _told(self, project: Project) -> bool:
+        """Whether this folder has heard already that it is named by its path: once is enough, but for `ns`."""
+        from envctl import workspaces
+
+        if project.namespace.source != "default" or self.command == "ns" or self.output.quiet:
+            return False
+        return workspaces.told(project.config.project, project.namespace)
 
     @property
     def directory(self) -> Path:

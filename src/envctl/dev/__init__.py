@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shlex
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -17,6 +18,8 @@ from envctl.values import dataclass
 
 EXPLICIT = ("flag", "BRANCH_NAME")
 """Where a namespace comes from that somebody has named, rather than the checkout."""
+DEV = ("dev up", "dev run")
+"""What makes a checkout's dev environment be up."""
 
 
 def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: Talk, detail: Talk) -> Sandbox:
@@ -45,8 +48,9 @@ def up(project: Project, chosen: Servers, *, recreate: bool, wait: float, talk: 
 def current(project: Project, chosen: Servers, *, wait: float, talk: Talk) -> Sandbox:
     """The sandbox that `up` made, as it is: nothing is migrated. Not available where nobody has made it."""
     running = _running(project, chosen)
-    if not any(one.namespace == project.namespace.name for one in leases.holders(chosen.set.home)):
-        raise _not_up(project)
+    users = leases.holders(chosen.set.home)
+    if not any(one.namespace == project.namespace.name for one in users):
+        raise _not_up(project, users)
     return sandbox.looked_up(sandbox.register(project, wait=wait, talk=talk), running)
 
 
@@ -180,9 +184,20 @@ def _running(project: Project, chosen: Servers) -> Running:
     return running
 
 
-def _not_up(project: Project) -> UnavailableError:
+def _not_up(project: Project, users: Iterable[Holder] = ()) -> UnavailableError:
+    """What is up in this checkout may be what somebody began before switching branches."""
+    mine, here = project.namespace.name, str(project.root)
+    message = f"the dev environment of {mine} is not up"
+    other = next((one for one in users if one.workspace == here and one.command in DEV), None)
+    if other is None:
+        return UnavailableError(message, hint="envctl dev up", code="not_up")
+    before = workspaces.find(project.config.project, other.namespace)
+    back = f"; or go back to the other: git switch {shlex.quote(before.branch)}" if before and before.branch else ""
     return UnavailableError(
-        f"the dev environment of {project.namespace.name} is not up", hint="envctl dev up", code="not_up"
+        message,
+        cause=f"what is up in this checkout is {other.namespace}, by `envctl {other.command}`",
+        hint=f"envctl dev up, which makes {mine} ready{back}",
+        code="not_up",
     )
 
 
