@@ -171,6 +171,15 @@ def test_numbers_that_run_out_are_an_error_with_a_remedy(tmp_path: Path, servers
         assert made(few, "b").values["number"] == "2"
 
 
+def test_the_url_of_a_server_on_an_ipv6_address_can_be_read_by_clients(tmp_path: Path) -> None:
+    with serving("embedded", "redis", Settings(), tmp_path) as address:
+        with closing(redis.Redis(address.host, address.port, password=address.password)) as admin:
+            admin.config_set("bind", "127.0.0.1 ::1")
+        ground = Ground(SERVICE, Settings(), replace(address, host="::1"), "sixth", tmp_path)
+        with closing(redis.Redis.from_url(made(ground, "a").values["url"])) as client:
+            assert client.ping()
+
+
 def test_a_prefix_is_as_tight_as_a_number(ground: Ground) -> None:
     mine, theirs = made(ground, "mine", PREFIX).values, made(ground, "mine_too", PREFIX).values
     with redis_client(mine) as client, redis_client(theirs) as other:

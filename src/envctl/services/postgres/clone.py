@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Access, Address, Claim, Owner, Resource
-from envctl.services.base import Template, same_claimant
+from envctl.services.base import Template
+from envctl.services.ownership import same_claimant
 from envctl.services.postgres import copying, create, drop, pool, records, sessions
 from envctl.services.postgres.records import SERVICE, UNFINISHED
 

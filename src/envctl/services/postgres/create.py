@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from envctl.errors import EnvctlError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services import quarantine
-from envctl.services.base import of_this_run, owned_by, same_claimant
+from envctl.services.ownership import of_this_run, owned_by, same_claimant
 from envctl.services.postgres import link, private, records
 from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
 from envctl.values import dataclass

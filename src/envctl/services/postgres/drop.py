@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Address, Owner, Resource
 from envctl.services import quarantine
-from envctl.services.base import not_ours, owned_by, same_claimant
+from envctl.services.ownership import not_ours, owned_by, same_claimant
 from envctl.services.postgres import link, private, records
 from envctl.services.postgres import sessions as held
 

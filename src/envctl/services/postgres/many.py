@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from envctl.errors import EnvctlError
 from envctl.model import Address, Resource
-from envctl.services.base import Outcome, same_claimant
+from envctl.services.base import Outcome
+from envctl.services.ownership import same_claimant
 from envctl.services.postgres import drop, link, records
 from envctl.services.postgres import sessions as held
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from envctl.errors import EnvctlError
 from envctl.model import Address, Owner, Resource
 from envctl.services import quarantine
-from envctl.services.base import same_but_notes, same_claimant
+from envctl.services.ownership import same_but_notes, same_claimant
 from envctl.services.postgres import create, drop, link, private, records
 from envctl.services.postgres import sessions as held
 from envctl.services.postgres.records import INVALID, UNFINISHED

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from envctl import owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
-from envctl.services import likeness
-from envctl.services.base import leased, not_ours, owned_by, same_record
+from envctl.services import likeness, ownership
 from envctl.services.likeness import Like
+from envctl.services.ownership import leased, not_ours, owned_by, same_record
 from envctl.services.postgres import link, private, sessions
 from envctl.values import dataclass
 
@@ -143,9 +143,9 @@ def everything(
         return named and one.owner is None
 
     with sessions.reused(address) as connection:
-        databases = [Database(*row) for row in connection.execute(_DATABASES).fetchall()]
+        databases = [Database(*row) for row in _naming(lease, connection.execute(_DATABASES).fetchall())]
         mine = [one for one in databases if ours("database", one) or _begun(project, one)]
-        roles = [Role(*row) for row in connection.execute(_ROLES).fetchall()]
+        roles = [Role(*row) for row in _naming(lease, connection.execute(_ROLES).fetchall())]
         asked = [one.oid for one in mine] if sizes and not lease else []
         bytes_of = dict(connection.execute(_SIZES, (asked,)).fetchall()) if asked else {}
     found = [Resource(SERVICE, "database", one.name, one.owner, bytes_of.get(one.oid)) for one in mine]
@@ -155,6 +155,11 @@ def everything(
         if ours("login", one) and one.name != group_name(project)
     ]
     return sorted(leased(found, lease), key=lambda one: (one.kind, one.name))
+
+
+def _naming(lease: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Those in which that run is named at all: to read the records of a whole server costs more than to ask for them."""
+    return [row for row in rows if not lease or any(isinstance(one, str) and lease in one for one in row)]
 
 
 def note(address: Address, resource: Resource, notes: Mapping[str, str]) -> None:
@@ -196,7 +201,7 @@ def comment(connection: Connection, kind: Kind, name: str, text: str | None, own
 
 def vanished(resource: Resource) -> EnvctlError:
     """Somebody else was quicker, and removed it."""
-    return EnvctlError(f"the {resource.kind} {resource.name!r} is gone", hint="somebody removed it", code="gone")
+    return ownership.vanished(f"the {resource.kind} {resource.name!r}")
 
 
 def mine(resource: Resource, found: Owner | None) -> Owner:

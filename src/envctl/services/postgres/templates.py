@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from envctl.errors import LockTimeoutError
 from envctl.model import Access, Address, Claim, Resource, Talk
-from envctl.services.base import Template, Traits, owned_by
+from envctl.services.base import Template, Traits
+from envctl.services.ownership import owned_by
 from envctl.services.postgres import clone, copying, link, pool, private, records, sessions
 from envctl.services.postgres.building import Site
 from envctl.services.postgres.records import SERVICE, Database

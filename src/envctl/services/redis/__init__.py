@@ -12,8 +12,9 @@ from envctl import owners
 from envctl.errors import UnavailableError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
-from envctl.services.base import Outcome, leased, not_ours, of_this_run, one_by_one, same_claimant, same_record
+from envctl.services.base import Outcome, one_by_one
 from envctl.services.likeness import Like
+from envctl.services.ownership import leased, not_ours, of_this_run, same_claimant, same_record
 from envctl.services.redis import wire
 from envctl.settings import setting
 from envctl.values import dataclass
@@ -233,10 +234,12 @@ def _resource(entry: registry.Entry) -> Resource:
 def _values(address: Address, entry: registry.Entry, user: str, password: str) -> dict[str, str]:
     from urllib.parse import quote
 
+    from envctl.services.servers import in_url
+
     scheme = "rediss" if address.options.get("secure") == "true" else "redis"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
     return {
-        "url": f"{scheme}://{login}{address.host}:{address.port}/{entry.number}",
+        "url": f"{scheme}://{login}{in_url(address.host)}:{address.port}/{entry.number}",
         "host": address.host,
         "port": str(address.port),
         "number": str(entry.number),

@@ -12,7 +12,7 @@ from typing import Any
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Address, Resource
 from envctl.services import quarantine
-from envctl.services.base import not_ours, same_but_notes, same_record
+from envctl.services.ownership import not_ours, same_or_moved, vanished
 from envctl.services.redis import logins, registry, wire
 from envctl.services.redis.registry import Entry
 
@@ -67,12 +67,9 @@ def _seen(client: Any, resource: Resource) -> Entry:
     """The entry that the caller means; it may be in quarantine or out of it by now."""
     entry = registry.find(client, resource.name)
     if entry is None:
-        raise EnvctlError(f"redis database {resource.name} is gone", hint="somebody removed it", code="gone")
-    stored, seen = entry.owner, resource.owner
-    moved = quarantine.inside(stored) != quarantine.inside(seen)
-    known = stored and seen and (same_but_notes(stored, seen) if moved else same_record(stored, seen))
-    if not known:
-        raise not_ours(f"redis database {resource.name}", stored)
+        raise vanished(f"redis database {resource.name}")
+    if not same_or_moved(entry.owner, resource.owner):
+        raise not_ours(f"redis database {resource.name}", entry.owner)
     return entry
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from envctl.errors import ConfigError
 from envctl.model import Address, Command, Container, Observed, Place, Program
-from envctl.services.base import binary, reachable
+from envctl.services.servers import binary, image_name, reachable
 
 PORT = 6379
 IMAGES = frozenset({"redis", "valkey", "redis-stack", "redis-stack-server", "valkey-bundle"})
@@ -39,7 +39,7 @@ def serve(place: Place, databases: int) -> Command:
 
 def container(image: str, databases: int) -> Container:
     """The password reaches the server by stdin and its client by a variable; neither shows in a process list."""
-    kind = "redis" if repository(image).startswith("redis") else "valkey"
+    kind = "redis" if image_name(image).startswith("redis") else "valkey"
     start = f"exec docker-entrypoint.sh {kind}-server --databases {databases} --appendonly yes -"
     script = f"{start} <<END\nrequirepass `printenv REDISCLI_AUTH`\nEND\n"
     return Container(
@@ -55,7 +55,7 @@ def container(image: str, databases: int) -> Container:
 def adopt(seen: Observed) -> Address | None:
     """Its published address, and the password from where people put it."""
     published = seen.ports.get(PORT)
-    if published is None or repository(seen.image) not in IMAGES:
+    if published is None or image_name(seen.image) not in IMAGES:
         return None
     return Address(reachable(published[0]), published[1], password=_password(seen.command, seen.environment))
 
@@ -68,11 +68,6 @@ def external(url: str) -> Address:
             hint="write redis://USER:PASSWORD@HOST:PORT/NUMBER, with %2F for a / in the password and so on",
         )
     return address
-
-
-def repository(image: str) -> str:
-    """The last part of an image's name: `valkey` for `docker.io/valkey/valkey:9@sha256:…`."""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def _read(url: str) -> Address | None:

@@ -13,8 +13,9 @@ from envctl import locks, owners
 from envctl.errors import ConfigError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
-from envctl.services.base import Outcome, leased, not_ours, one_by_one, same_claimant, same_record
+from envctl.services.base import Outcome, one_by_one
 from envctl.services.likeness import Like
+from envctl.services.ownership import leased, not_ours, same_claimant, same_record
 from envctl.services.quarantine import inside
 from envctl.settings import setting
 from envctl.spelling import bucket_name

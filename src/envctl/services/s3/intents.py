@@ -8,7 +8,7 @@ from typing import Any
 from envctl import state
 from envctl.errors import UnavailableError
 from envctl.model import Address, Claim
-from envctl.services.base import not_ours, of_this_run, same_claimant
+from envctl.services.ownership import not_ours, of_this_run, same_claimant
 from envctl.services.s3 import buckets, contents, quarantine
 from envctl.services.s3.buckets import Record
 from envctl.services.s3.wire import connected

@@ -13,7 +13,7 @@ from typing import Any
 from envctl.errors import EnvctlError
 from envctl.model import Address, Resource
 from envctl.services import quarantine
-from envctl.services.base import not_ours, same_but_notes, same_record
+from envctl.services.ownership import not_ours, same_or_moved, vanished
 from envctl.services.s3 import buckets, identities
 from envctl.services.s3.buckets import Record
 from envctl.services.s3.wire import connected
@@ -33,9 +33,7 @@ def put(address: Address, resource: Resource, notes: Mapping[str, str]) -> Resou
         except EnvctlError:
             identities.reach(address, found.identity, _with(resource))
             raise
-        identities.reach(
-            address, found.identity, _without(resource)
-        )  # Its namespace may have come back between our two steps.
+        identities.reach(address, found.identity, _without(resource))  # Its namespace may have come back meanwhile.
         return replace(resource, owner=owner)
 
 
@@ -58,12 +56,9 @@ def _seen(client: Any, resource: Resource) -> Record:
     """The record of the bucket that the caller means; it may be in quarantine or out of it by now."""
     found = buckets.read(client, resource.name)
     if found is None:
-        raise EnvctlError(f"bucket {resource.name} is gone", hint="somebody removed it", code="gone")
-    stored, seen = found.owner, resource.owner
-    moved = quarantine.inside(stored) != quarantine.inside(seen)
-    known = stored and seen and (same_but_notes(stored, seen) if moved else same_record(stored, seen))
-    if not known:
-        raise not_ours(f"bucket {resource.name}", stored)
+        raise vanished(f"bucket {resource.name}")
+    if not same_or_moved(found.owner, resource.owner):
+        raise not_ours(f"bucket {resource.name}", found.owner)
     return found
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from envctl.errors import ConfigError
 from envctl.model import Address, Command, Container, Observed, Place, Program
-from envctl.services.base import binary, reachable
+from envctl.services.servers import binary, image_name, reachable
 
 USER = "admin"
 PORT = 8333
@@ -68,7 +68,7 @@ def serve(place: Place) -> Command:
 
 def container(image: str) -> Container:
     """SeaweedFS with the same flags, or MinIO as it is usually run."""
-    if (kind := _kind(image)) == "minio":
+    if (kind := image_name(image)) == "minio":
         port, user, password, _ = ADOPTED[kind]
         root = {user: "admin", password: "${ENVCTL_PASSWORD}"}  # It reads a value that begins with "env" as a URL.
         url = f"http://127.0.0.1:{port}/minio/health/live"
@@ -82,7 +82,7 @@ def container(image: str) -> Container:
 
 def adopt(seen: Observed) -> Address | None:
     """Its published address, and the administrator's login from its environment."""
-    kind = _kind(seen.image)
+    kind = image_name(seen.image)
     if kind not in ADOPTED:
         return None
     port, user, password, default = ADOPTED[kind]
@@ -144,8 +144,3 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _kind(image: str) -> str:
-    """The last part of an image's name: `minio` for `quay.io/minio/minio:RELEASE@sha256:…`."""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]

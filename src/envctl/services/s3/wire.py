@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 from envctl.errors import UnavailableError
 from envctl.model import Address
+from envctl.services.servers import in_url
 from envctl.values import dataclass
 
 FORM = "application/x-www-form-urlencoded"
@@ -29,9 +30,8 @@ LONGEST = 1 << 20
 
 def endpoint(address: Address) -> str:
     """The server's URL, without credentials."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
     scheme = "https" if address.options.get("secure") == "true" else "http"
-    return f"{scheme}://{host}:{address.port}"
+    return f"{scheme}://{in_url(address.host)}:{address.port}"
 
 
 def region(address: Address) -> str:
