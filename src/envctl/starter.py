@@ -12,6 +12,7 @@ from envctl import namespace, services, spelling
 from envctl.environments import Patterns
 from envctl.errors import ConfigError, EnvctlError
 from envctl.reference import toml
+from envctl.startable import startable
 from envctl.survey import Survey, survey
 from envctl.values import dataclass
 
@@ -33,6 +34,12 @@ PARTS: tuple[tuple[str, str], ...] = (
     (r"AWS_SECRET_ACCESS_KEY|(?:S3|MINIO)_(?:SECRET_KEY|SECRET_ACCESS_KEY|ROOT_PASSWORD)", "{s3.secret_key}"),
     (r"AWS_(?:DEFAULT_)?REGION|S3_REGION", "{s3.region}"),
 )
+UNSEEN = (
+    '# sql = ["db/*.sql"]  # or: migrate = "alembic upgrade head", and watch = ["migrations/**"]',
+    "# [services.s3]",
+    '# buckets = ["files"]',
+    "# [services.redis]",
+)
 BUCKET = re.compile(r"(?:\w+_)?BUCKET(?:_NAME)?|BUCKET_\w+")
 TELLING = re.compile(r"PG|POSTGRES_|S3_|MINIO_|AWS_S3_|AWS_ENDPOINT_URL_S3")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,40}[a-z0-9]")
@@ -46,6 +53,8 @@ class Proposal:
     reasons: tuple[str, ...]
     told: tuple[str, ...]
     """The reasons, each with the line that it is for."""
+    services: tuple[str, ...]
+    """Those that the repository shows; without one there is nothing yet that envctl could start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +76,13 @@ def propose(root: Path) -> Proposal:
         lines += [Line("\n[services.s3]", found["s3"]), *_buckets(seen)]
     if "redis" in found:
         lines += [Line("\n[services.redis]", found["redis"])]
-    lines += [*_processes(seen), *_compose(seen), *_variables(seen, tuple(found))]
+    lines += [*_nothing(found), *_processes(root, seen), *_compose(seen), *_variables(seen, tuple(found))]
     told = [line for line in lines if line.reason]
     return Proposal(
         "".join(_written(line) for line in lines),
         tuple(line.reason for line in told),
         tuple(f"{line.text.strip()}: {line.reason}" if line.text else line.reason for line in told),
+        tuple(found),
     )
 
 
@@ -169,10 +179,21 @@ def _buckets(seen: Survey) -> Iterator[Line]:
         yield Line(f"buckets = {toml(tuple(named))}", f"{seen.example} has {', '.join(named.values())}")
 
 
-def _processes(seen: Survey) -> Iterator[Line]:
-    if seen.django:
-        yield Line("\n[dev.processes.web]", "manage.py is Django's")
-        yield Line('command = "python manage.py runserver 127.0.0.1:{port}"')
+def _nothing(found: Mapping[str, str]) -> Iterator[Line]:
+    """Where no service shows, all of them to choose from."""
+    if not found:
+        yield Line("\n# [services.postgres]", "no server shows here: take the # off what the project needs")
+        yield from map(Line, UNSEEN)
+
+
+def _processes(root: Path, seen: Survey) -> Iterator[Line]:
+    """What is not sure is there as a comment."""
+    for one in startable(root, seen):
+        off = "" if one.sure else "# "
+        yield Line(f"\n{off}[dev.processes.{one.name}]", f"{one.reason}{'' if one.sure else ': perhaps started so'}")
+        yield Line(f"{off}command = {toml(one.command)}")
+        if one.env:
+            yield Line(f"{off}env = {one.env}")
 
 
 def _compose(seen: Survey) -> Iterator[Line]:

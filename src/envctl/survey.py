@@ -64,13 +64,13 @@ def survey(root: Path) -> Survey:
         name=str(_inside(project, "project").get("name") or root.resolve().name),
         dependencies=dict(_dependencies(root, project)),
         compose=compose,
-        images=tuple(_images(_text(root / compose))) if compose else (),
+        images=tuple(_images(content(root / compose))) if compose else (),
         alembic=_alembic(root),
-        django="django" in _text(root / "manage.py"),
+        django="django" in content(root / "manage.py"),
         sql=tuple(_sql(root)),
         reversible=next((str(file.relative_to(root)) for folder in SQL if (file := _reversible(root / folder))), ""),
         example=example,
-        variables=dict(_variables(_text(root / example))) if example else {},
+        variables=dict(_variables(content(root / example))) if example else {},
         pytest=_pytest(root, project),
     )
 
@@ -84,12 +84,12 @@ def _sql(root: Path) -> Iterator[str]:
 
 
 def _reversible(folder: Path) -> Path | None:
-    return next((file for file in sorted(folder.glob("*.sql")) if _UNDOING.search(_text(file))), None)
+    return next((file for file in sorted(folder.glob("*.sql")) if _UNDOING.search(content(file))), None)
 
 
 def _dependencies(root: Path, project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for file in sorted(root.glob("requirements*.txt")):
-        for line in _text(file).splitlines():
+        for line in content(file).splitlines():
             yield from _requirements([line], file.name)
     own = _inside(project, "project")
     yield from _requirements(own.get("dependencies", []), "pyproject.toml")
@@ -134,7 +134,7 @@ def _serves(image: str) -> Iterator[str]:
 def _alembic(root: Path) -> str:
     reader = configparser.ConfigParser(interpolation=None)
     try:
-        reader.read_string(_text(root / "alembic.ini"))
+        reader.read_string(content(root / "alembic.ini"))
     except configparser.Error:
         return ""
     location = reader.get("alembic", "script_location", fallback="").replace("%(here)s", ".")
@@ -157,7 +157,7 @@ def _pytest(root: Path, project: Mapping[str, Any]) -> str:
     if _inside(project, "tool", "pytest"):
         return "pyproject.toml"
     sections = {"setup.cfg": "[tool:pytest]", "tox.ini": "[pytest]"}
-    return next((name for name, section in sections.items() if section in _text(root / name)), "")
+    return next((name for name, section in sections.items() if section in content(root / name)), "")
 
 
 def _inside(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
@@ -169,12 +169,12 @@ def _inside(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 def _toml(file: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(_text(file))
+        return tomllib.loads(content(file))
     except tomllib.TOMLDecodeError:
         return {}
 
 
-def _text(file: Path) -> str:
+def content(file: Path) -> str:
     """A file's text; what cannot be read was not seen."""
     try:
         return file.read_text(errors="replace")

@@ -111,6 +111,14 @@ def test_init_says_what_it_wrote_and_why(run: Run, tmp_path: Path) -> None:
     assert 'sql = ["sql/*.sql"]: SQL files' in said.err
 
 
+def test_init_where_nothing_is_says_what_to_do_before_anything_can_be_up(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    wrote, seen, then = run("init", cwd=tmp_path / "new").out.splitlines()
+    assert wrote == f"wrote {tmp_path / 'new' / 'envctl.toml'}"
+    assert seen == "no sign of PostgreSQL, S3 or Redis was seen"
+    assert then == "next: take the # off the services it needs, then envctl dev up"
+
+
 def test_a_folder_that_is_not_there_is_wrong_usage(run: Run) -> None:
     said = run("ns", "--project", "/nowhere")
     assert (said.code, said.out) == (2, "")

@@ -20,7 +20,7 @@ LAYERS = (
     ("engines",),
     ("services",),
     ("migrations", "processes", "compose_file"),
-    ("survey", "reference", "schema", "description"),
+    ("survey", "startable", "reference", "schema", "description"),
     ("config",),
     ("document", "variables"),
     ("bare", "keeper", "containers", "unprivileged", "ports", "toml"),

@@ -379,3 +379,11 @@ def test_lines_of_processes_are_aligned(capsys: pytest.CaptureFixture[str]) -> N
 )
 def test_sizes_are_for_people(count: int | None, text: str) -> None:
     assert render.size(count) == text
+
+
+def test_a_project_without_services_is_told_so_in_words_and_no_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"namespace": "main", "environment": "dev", "engine": "embedded", "processes": {}, "variables": ["A"]}
+    Output().result("dev up", data, screen.sandbox_summary({**data, "servers": {}, "resources": []}))
+    said = capsys.readouterr().out
+    assert "the project has no [services.postgres]" in said.replace("\n", " ")
+    assert "address" not in said

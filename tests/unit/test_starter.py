@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,16 +55,19 @@ def proposed(root: Path, files: Mapping[str, str]) -> tuple[config.Config, str]:
     proposal = init.propose(root)
     for reason in proposal.reasons:
         assert f"# {reason}\n" in proposal.text
-    file = root / "envctl.toml"
-    init.write(file, proposal.text, overwrite=False)
-    found = config.load(
+    return loaded(root / "envctl.toml", proposal.text), proposal.text
+
+
+def loaded(file: Path, text: str) -> config.Config:
+    """That file, written and read with the real services."""
+    init.write(file, text, overwrite=False)
+    return config.load(
         file,
         {name: services.get(name).settings for name in services.REGISTRY},
         environ={},
         placeholders=lambda name, settings: services.get(name).placeholders(settings),
         logical_names=lambda name, settings: services.get(name).logical_names(settings),
     )
-    return found, proposal.text
 
 
 def test_an_empty_folder_is_a_project_and_nothing_is_claimed(tmp_path: Path) -> None:
@@ -71,7 +75,21 @@ def test_an_empty_folder_is_a_project_and_nothing_is_claimed(tmp_path: Path) -> 
     found, text = proposed(tmp_path / "My Shop 2", {})
     assert found.project == "my_shop_2"
     assert (found.services, found.variables, found.dev.processes) == ({}, {}, {})
-    assert text.splitlines() == ["# this repository calls itself 'My Shop 2'", 'project = "my_shop_2"']
+    lines = text.splitlines()
+    assert lines[:3] == ["# this repository calls itself 'My Shop 2'", 'project = "my_shop_2"', ""]
+    assert all(line.startswith("# ") for line in lines[3:])
+
+
+def test_where_nothing_shows_all_services_are_there_to_choose_from(tmp_path: Path) -> None:
+    _, text = proposed(tmp_path, {})
+    offered = text.partition("take the # off what the project needs\n")[2]
+    (tmp_path / "all").mkdir()
+    taken = offered.replace("# ", "", 1).replace("\n# ", "\n")
+    assert set(loaded(tmp_path / "all" / "envctl.toml", f'project = "all"\n{taken}').services) == {
+        "postgres",
+        "s3",
+        "redis",
+    }
 
 
 @pytest.mark.parametrize("folder", ["postgres", "ž🐎", "123", "pg_shop", "--", "a'b\"c", "x" * 200, "line\nbreak"])
@@ -95,6 +113,102 @@ def test_django_migrates_and_runs_by_manage_py(tmp_path: Path) -> None:
     assert found.project == "blog"
     assert [step.run for step in found.services["postgres"].steps] == ["python manage.py migrate"]
     assert found.dev.processes["web"].command == "python manage.py runserver 127.0.0.1:{port}"
+
+
+PROCFILE = """\
+# the processes
+release: python manage.py migrate
+web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT --workers ${WORKERS:-2}
+worker_1: python -m shop.worker '{"queue": "all"}'
+cache: redis-server --port 6380
+"""
+
+
+def test_a_procfile_s_processes_are_taken_as_they_are_on_envctl_s_port(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, {"Procfile": PROCFILE, "package.json": '{"scripts": {"dev": "vite"}}'})
+    commands = {name: one.command for name, one in found.dev.processes.items()}
+    assert commands == {
+        "web": "gunicorn shop.wsgi --bind 0.0.0.0:{port} --workers ${{WORKERS:-2}}",
+        "worker_1": 'python -m shop.worker \'{{"queue": "all"}}\'',
+    }
+    assert "# Procfile has web\n" in text
+
+
+def test_of_two_procfiles_the_one_for_work_is_taken(tmp_path: Path) -> None:
+    found, _ = proposed(tmp_path, {"Procfile": "web: prod\n", "Procfile.dev": "web: dev ${PORT:-3000}\n"})
+    assert found.dev.processes["web"].command == "dev {port}"
+
+
+@pytest.mark.parametrize(
+    ("script", "lock", "command", "env"),
+    [
+        ("next dev", "package-lock.json", "npm run dev", {"PORT": "{port}"}),
+        ("vite --open", "package-lock.json", "npm run dev -- --port {port}", {}),
+        ("vite", "pnpm-lock.yaml", "pnpm run dev --port {port}", {}),
+        ("node --watch app.js", "yarn.lock", "yarn run dev", {"PORT": "{port}"}),
+    ],
+)
+def test_the_dev_script_of_a_package_is_a_process(
+    tmp_path: Path, script: str, lock: str, command: str, env: Mapping[str, str]
+) -> None:
+    package = json.dumps({"scripts": {"dev": script, "start": "node dist"}})
+    found, _ = proposed(tmp_path, {"package.json": package, lock: ""})
+    assert (found.dev.processes["web"].command, found.dev.processes["web"].env) == (command, env)
+
+
+@pytest.mark.parametrize("scripts", [{"start": "node app.js"}, {"dev": "docker compose up"}])
+def test_a_script_that_may_be_for_something_else_is_a_comment(tmp_path: Path, scripts: Mapping[str, str]) -> None:
+    found, text = proposed(tmp_path, {"package.json": json.dumps({"scripts": scripts})})
+    assert found.dev.processes == {}
+    assert f'# [dev.processes.web]\n# command = "npm run {next(iter(scripts))}"\n# env = ' in text
+
+
+def test_a_package_beside_python_is_the_frontend(tmp_path: Path) -> None:
+    files = {"manage.py": "import django\n", "package.json": '{"scripts": {"dev": "vite"}}'}
+    assert set(proposed(tmp_path, files)[0].dev.processes) == {"web", "frontend"}
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "command"),
+    [
+        ('[tool.fastapi]\nentrypoint = "shop.main:app"\n', "uvicorn shop.main:app --reload --port {port}"),
+        ('[tool.poe.tasks]\ndev = "uvicorn --reload shop:app"\n', "uvicorn shop:app --reload --port {port}"),
+        (
+            '[tool.pdm.scripts]\nserve = {cmd = "gunicorn -w 2 shop.wsgi:application"}\n',
+            "gunicorn shop.wsgi:application --reload --bind 127.0.0.1:{port}",
+        ),
+    ],
+)
+def test_an_application_that_pyproject_names_is_served(tmp_path: Path, pyproject: str, command: str) -> None:
+    found, text = proposed(tmp_path, {"pyproject.toml": pyproject})
+    assert found.dev.processes["web"].command == command
+    assert "# pyproject.toml " in text
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "command"),
+    [
+        ("src/shop/main.py", "app: FastAPI = FastAPI(title='x')\n", "uvicorn shop.main:app --reload --port {port}"),
+        ("shop/__init__.py", "import flask\nweb = flask.Flask(__name__)\n", "flask --app shop:web run --debug"),
+        ("app.py", "application = Starlette()\n", "uvicorn app:application --reload"),
+        ("shop/main.py", "def create_app(): ...\n\napp = create_app()\n", "uvicorn shop.main:app --reload"),
+    ],
+)
+def test_an_application_that_only_a_file_shows_is_a_comment(
+    tmp_path: Path, file: str, source: str, command: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).parent.joinpath("__init__.py").write_text("")
+    found, text = proposed(tmp_path, {file: source})
+    assert found.dev.processes == {}
+    assert f'# [dev.processes.web]\n# command = "{command}' in text
+
+
+def test_names_that_only_look_like_an_application_propose_nothing(tmp_path: Path) -> None:
+    asks = '[project]\ndependencies = ["uvicorn>=0.30", "fastapi"]\n[project.scripts]\nshop = "shop.cli:main"\n'
+    files = {"pyproject.toml": asks, "package.json": "[1]", "app.py": "def create(): return FastAPI()\n"}
+    _, text = proposed(tmp_path, files)
+    assert "dev.processes" not in text
 
 
 def test_sql_folders_are_run_by_envctl(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -101,7 +102,16 @@ def init(
     starter.write(target, proposal.text, overwrite=target.exists())
     for line in proposal.told:
         edge.output.say(line)
-    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}; next: envctl dev up, or envctl test")
+    edge.output.result(edge.command, {**data, "written": True}, f"wrote {target}{_next(proposal.services)}")
+
+
+def _next(services: Sequence[str]) -> str:
+    """What to do with a file that was just written."""
+    if services:
+        return "; next: envctl dev up, or envctl test"
+    return (
+        "\nno sign of PostgreSQL, S3 or Redis was seen\nnext: take the # off the services it needs, then envctl dev up"
+    )
 
 
 def doctor(edge: Edge) -> int:

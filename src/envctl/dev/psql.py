@@ -15,7 +15,7 @@ from envctl.project import Project
 def command(access: Access | None, words: Sequence[str]) -> Command:
     """The command that opens a database; the password goes by the environment."""
     if access is None or not access.values:
-        raise UsageError("this project has no postgres service")
+        raise UsageError("this project has no postgres service", hint="add [services.postgres] to envctl.toml")
     login = {"PGHOST": "host", "PGPORT": "port", "PGDATABASE": "database", "PGUSER": "user", "PGPASSWORD": "password"}
     env = {name: access.values[key] for name, key in login.items()}
     theirs = tuple(name for name in os.environ if name.startswith("PG") and name not in env)

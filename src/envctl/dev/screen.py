@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+NOTHING = "no server is needed here: the project has no [services.postgres], [services.s3] or [services.redis]"
+
+
 @later
 def sandbox_summary(data: Mapping[str, Any]) -> RenderableType:
     """What `dev up` made ready."""
@@ -20,7 +23,7 @@ def sandbox_summary(data: Mapping[str, Any]) -> RenderableType:
     rows = [(name, data["servers"].get(name, ""), _named(data["resources"], name)) for name in data["servers"]]
     lines: list[RenderableType] = [
         text(f"{data['namespace']} ready ({data['environment']}, {data['engine']})"),
-        table(("service", "address", "yours"), rows),
+        table(("service", "address", "yours"), rows) if rows else text(NOTHING, "dim"),
     ]
     if data["processes"]:
         lines.append(text(_ports(data["processes"])))
