@@ -172,6 +172,30 @@ def test_no_command_shows_the_help(run: Run) -> None:
     assert "Usage: envctl" in said.out + said.err
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("help",), ("--help",)),
+        (("help", "test"), ("test", "--help")),
+        (("help", "dev"), ("dev", "--help")),
+        (("help", "dev", "up"), ("dev", "up", "--help")),
+        (("dev", "help"), ("dev", "--help")),
+        (("dev", "help", "up"), ("dev", "up", "--help")),
+    ],
+)
+def test_help_is_the_flag_s_other_spelling(run: Run, words: tuple[str, ...], meant: tuple[str, ...]) -> None:
+    said = run(*words)
+    assert said == run(*meant)
+    assert said.code == 0
+    assert "Usage: envctl" in said.out
+
+
+def test_help_on_what_is_no_command_says_so(run: Run) -> None:
+    said = run("help", "tset")
+    assert (said.code, said.out) == (2, "")
+    assert "'tset'. Did you mean 'test'?" in said.err
+
+
 def test_completion_knows_the_commands(run: Run) -> None:
     said = run(_ENVCTL_COMPLETE="complete_bash", COMP_WORDS="envctl dev st", COMP_CWORD="2")
     assert said.out.split() == ["status"]

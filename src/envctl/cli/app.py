@@ -33,7 +33,7 @@ globally(app)
 def run(words: Sequence[str], flags: Globals) -> int:
     """Run one command line and return its exit code; the parser's complaints look like all other errors."""
     try:
-        code = app(args=list(words), prog_name="envctl", standalone_mode=False, obj=flags)
+        code = app(args=_asked(words), prog_name="envctl", standalone_mode=False, obj=flags)
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message())  # type: ignore[attr-defined]
@@ -44,6 +44,14 @@ def run(words: Sequence[str], flags: Globals) -> int:
         output = Output(json="--json" in words or flags.json, quiet=False, verbose=False)
         return output.fail(" ".join(word for word in words[:2] if not word.startswith("-")), complaint)
     return code if isinstance(code, int) else 0
+
+
+def _asked(words: Sequence[str]) -> list[str]:
+    """`help`, `help COMMAND` and, of a group of commands, `GROUP help` are `--help` at its place."""
+    groups = [[group.name, "help"] for group in app.registered_groups]
+    if list(words[:2]) in groups:
+        return [words[0], *words[2:], "--help"]
+    return [*words[1:], "--help"] if words[:1] == ["help"] else list(words)
 
 
 def _complaint(error: Any) -> UsageError | None:
