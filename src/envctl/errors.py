@@ -31,13 +31,6 @@ class ConfigError(UsageError):
     code = "config"
 
 
-class FindingsError(EnvctlError):
-    """We looked, and something is there that should not be."""
-
-    exit_code = 3
-    code = "findings"
-
-
 class UnavailableError(EnvctlError):
     """Not available now; trying again may help."""
 

@@ -100,7 +100,7 @@ def stop_all(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _si
     if record(home) is None:
         return False
     with locked(home, who="dev down --all", wait=wait, talk=talk):
-        for path in _pinned(home):
+        for path in held.files(_pins(home)):
             path.unlink(missing_ok=True)
         return _stop(home, engine, talk)
 

@@ -149,7 +149,12 @@ def test_commands_that_only_the_shell_understands_are_not_judged(command: str, c
 
 
 def test_a_mistyped_variable_is_a_warning_with_what_was_meant(checkout: Path) -> None:
-    heard = {"ENVCTL_TEST_STRICT": "1", "ENVCTL_REDIS_URL": "x", "ENVCTL_SANDBOX": "x", "ENVCTL_WAIT": "9"}
+    heard = {
+        "ENVCTL_TEST_STRICT": "1",
+        "ENVCTL_REDIS_URL": "x",
+        "ENVCTL_SANDBOX": "x",
+        "ENVCTL_COMPOSE": "podman compose",
+    }
     found = of("variables", examine(checkout, named("variables"), **heard, ENVCTL_TEST_STRCIT="1"))
     assert (found.level, found.message) == ("warning", "ENVCTL_TEST_STRCIT sets nothing")
     assert found.remedy == "did you mean 'ENVCTL_TEST_STRICT'?"
@@ -184,6 +189,7 @@ def test_state_of_checkouts_that_are_gone_is_counted(checkout: Path, tmp_path: P
     assert found.level == "warning"
     assert "shop/old" in found.message
     assert "shop/here" not in found.message
+    assert "envctl clean" in found.remedy
 
 
 def register(path: Path, name: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,14 @@ def test_waiting_for_no_lease_ends_at_once_and_removes_the_dead(tmp_path: Path) 
 def test_a_pin_that_was_damaged_still_counts_and_still_has_its_name(tmp_path: Path) -> None:
     (state.folder(tmp_path / "pins") / "feature_a").write_text("{")
     assert [(one.kind, one.namespace) for one in leases.holders(tmp_path)] == [("pinned", "feature_a")]
+
+
+def test_stopping_all_gives_up_the_pin_of_a_checkout_that_is_gone_so_that_its_return_pins_nothing(
+    tmp_path: Path,
+) -> None:
+    home, checkout = tmp_path / "set", tmp_path / "checkout"
+    leases.write_record(home, Running("embedded", {}))
+    state.write(home / "pins" / "feature_a", asdict(replace(HOLDER, workspace=str(checkout))))
+    leases.stop_all(home, engines.get("embedded"))
+    checkout.mkdir()
+    assert leases.holders(home) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -594,6 +596,19 @@ def test_closed_terminal_ends_everything(on_terminal: Open, marked: Marked) -> N
     terminal.hang_up()
     assert terminal.program.wait() in (129, 141)  # whichever is noticed first: the hang-up, or that nobody reads
     assert not marked.alive()
+
+
+def test_a_health_path_may_have_letters_that_http_has_not(tmp_path: Path) -> None:
+    (tmp_path / "größe ok").touch()
+    answer = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            assert health.look("/größe ok?a=1&b=%20", server.server_port) == ""
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_process_that_takes_its_time_is_told_once_with_the_reason(

@@ -136,7 +136,7 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
             "leftovers",
             "warning",
             f"{len(gone)} checkouts are gone and their resources may not be: {', '.join(gone[:SHOWN])}{more}",
-            "remove by hand what you know to be yours, with DROP DATABASE for a database",
+            "see what of it can go: envctl clean --dry-run",
         )
     else:
         yield Finding("leftovers", "ok", "no checkout on record is gone")

@@ -13,7 +13,7 @@ OURS = frozenset(
     f"{PREFIX}{word}"
     for word in (
         *("PROJECT", "NAMESPACE", "ENGINE", "WAIT", "JSON", "QUIET", "VERBOSE", "TEST_ENVIRONMENT"),
-        *("STATE_DIR", "SANDBOX", "ENVIRONMENT", "RUN", "KEPT_BY", "PASSWORD"),
+        *("STATE_DIR", "COMPOSE", "SANDBOX", "ENVIRONMENT", "RUN", "KEPT_BY", "PASSWORD"),
     )
 )
 """What flags, the state folder and a sandbox are told by, and what envctl tells its own processes."""

@@ -55,10 +55,14 @@ def _connect(port: int, seconds: float) -> str:
 
 def _get(path: str, port: int, seconds: float) -> str:
     import http.client
+    from string import punctuation
+    from urllib.parse import quote
 
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
-        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "envctl"})
+        connection.request(
+            "GET", quote(path, safe=punctuation), headers={"Connection": "close", "User-Agent": "envctl"}
+        )
         status = connection.getresponse().status
     except http.client.HTTPException as error:
         return f"{path} did not answer in HTTP ({type(error).__name__})"

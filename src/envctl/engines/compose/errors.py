@@ -133,9 +133,5 @@ def _has_image(runtime: Runtime, image: str) -> bool:
 
 def _last(said: str, lines: int) -> str:
     """The end of compose's output without its progress, which it prints twice."""
-    kept = dict.fromkeys(
-        line
-        for line in said.splitlines()
-        if not re.match(r"\s*(Container|Network|Volume|Image) \S+ +[A-Z]\w+ *$", line)
-    )
+    kept = dict.fromkeys(line for line in said.splitlines() if not PROGRESS.match(line))
     return shell.tail("\n".join(kept), lines)
