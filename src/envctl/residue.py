@@ -19,7 +19,7 @@ UNTOUCHED = "untouched"
 """A file that is there until the run begins to make something on its servers: while it is, there is nothing to find."""
 CLAIMS = "claims"
 """What services remember of this run's claims: a folder for each identity, in it one for each service."""
-STAMP, HOME, HERE, STUCK = "stamp", "home", "here", "stuck"
+STAMP, HOME, HERE, STUCK, LEFT = "stamp", "home", "here", "stuck", "left"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -48,6 +48,12 @@ def settled(folder: Path) -> bool:
 def stuck(folder: Path) -> str:
     """What recovery could not remove and never will before a person acts; empty where it may yet."""
     return _read(folder / VERDICT).get(STUCK, "") if settled(folder) else ""
+
+
+def left(folder: Path) -> str:
+    """Why something of a dead run was still there when recovery last looked; empty where that is not known."""
+    verdict = _read(folder / VERDICT)
+    return verdict.get(STUCK) or verdict.get(LEFT) or _read(folder / FOREIGN).get(LEFT, "")
 
 
 def here() -> str:

@@ -37,6 +37,11 @@ class Report:
     """What stays until a person does something about it."""
 
     @property
+    def why(self) -> str:
+        """The first reason why something is still there."""
+        return next(iter(self.later), "")
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """For the log."""
         return (*(f"removed {one}" for one in self.dropped), *self.later, self.verdict)
@@ -55,14 +60,17 @@ def clean(folder: Path) -> Report:
         try:
             record = folders.read(folder)
         except EnvctlError as error:
-            _note(folder, "", residue.stamp(folder, ""))
-            return Report("later", later=(_told(error),), settled=True)
+            report = Report("later", later=(_told(error),), settled=True)
+            _note(folder, "", residue.stamp(folder, ""), report)
+            return report
         seen = residue.stamp(folder, record.home)
         report = _cleaned(folder, record)
         if report.verdict == "clean":
             folders.remove(folder)
         elif report.settled:
-            _note(folder, record.home, seen, report.stuck)
+            _note(folder, record.home, seen, report)
+        else:
+            state.write(folder / residue.VERDICT, {residue.LEFT: report.why})
         return report
     finally:
         locks.free(descriptor)
@@ -75,14 +83,16 @@ def _foreign(folder: Path) -> str:
     except EnvctlError:
         return ""
     if why:
-        state.write(folder / residue.FOREIGN, {residue.STAMP: residue.stamp(folder, ""), residue.HERE: residue.here()})
+        seen = {residue.STAMP: residue.stamp(folder, ""), residue.HERE: residue.here()}
+        state.write(folder / residue.FOREIGN, {**seen, residue.LEFT: why})
         return f"{why}: it is left alone, with all that it made"
     return ""
 
 
-def _note(folder: Path, home: str, seen: str, stuck: str = "") -> None:
+def _note(folder: Path, home: str, seen: str, report: Report) -> None:
     """Put down that trying again is idle until something is other than it was `seen`, before we looked."""
-    state.write(folder / residue.VERDICT, {residue.STAMP: seen, residue.HOME: home, residue.STUCK: stuck})
+    found = {residue.STAMP: seen, residue.HOME: home, residue.STUCK: report.stuck, residue.LEFT: report.why}
+    state.write(folder / residue.VERDICT, found)
 
 
 def _cleaned(folder: Path, record: Record) -> Report:
@@ -141,7 +151,7 @@ def _dropped(service: Service, address: Address, folder: Path, record: Record, d
         refused = [why for one in mine if (why := _refusal(service, address, one, dropped))]
         if not refused and mine == before:
             return [Refused(f"{one.kind} {one.name} is still there") for one in mine]
-        before = mine
+        before = [] if refused else mine
         if refused and time.monotonic() > end:
             passing = [one for one in refused if not one.stuck]
             return [replace(one, stuck=not passing) for one in refused] + _saved(found, project, record)

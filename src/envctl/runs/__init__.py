@@ -82,9 +82,8 @@ def claimed(project: Project, *, home: Home, engine: str, command: str, talk: Ta
     """
     run = _claimed(project, home, engine, command)
     if run.slot > 1:
-        live = any(folders.alive(_folder(project, slot)) for slot in range(1, run.slot))
-        why = "another run of this checkout is at work" if live else "what an earlier run left is being removed"
-        talk(f"{why}: this one is slot {run.slot} ({run.names.sandbox})")
+        before = [_folder(project, slot) for slot in range(1, run.slot)]
+        talk(f"{_taken(before)}: this one is slot {run.slot} ({run.names.sandbox})")
     try:
         _no_longer_kept(run)
         yield run
@@ -125,6 +124,14 @@ def _published(private: Path, target: Path, record: Record) -> bool:
             return False
         raise state.unwritable(target, error) from error
     return True
+
+
+def _taken(slots: list[Path]) -> str:
+    """Why these are not free. What keeps them keeps no run from beginning, so that is all it is: a word."""
+    if any(map(folders.alive, slots)):
+        return "another run of this checkout is at work"
+    why = next(filter(None, map(residue.left, slots)), "")
+    return f"what an earlier run left is still there ({why})" if why else "what an earlier run left is being removed"
 
 
 def _no_longer_kept(run: Run) -> None:
