@@ -30,3 +30,15 @@ def test_after_a_switch_it_is_told_whose_environment_is_up_and_how_to_get_one(
         assert "git switch main" in said
         envctl("dev", "up", cwd=place)
         envctl(*words, cwd=place)
+
+
+def test_a_shell_says_last_before_its_prompt_where_one_is_and_how_to_leave(envctl: Envctl, tmp_path: Path) -> None:
+    place = till(tmp_path / "till")
+    done = envctl("shell", "--", "-c", 'echo "inside $PGDATABASE" >&2', cwd=place, SHELL="/bin/sh")
+    inside = next(line for line in done.err.splitlines() if line.startswith("inside "))
+    before, after = done.err.split(f"{inside}\n")
+    told = before.splitlines()[-1]
+    assert f"in a sandbox of its own (database {inside.removeprefix('inside ')})" in told
+    assert "`exit` leaves it and removes that" in told
+    assert "sandbox of its own" not in after
+    assert "sandbox of its own" not in envctl("run", "--", "true", cwd=place).err

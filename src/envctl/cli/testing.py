@@ -77,6 +77,6 @@ def shell(edge: Edge, environment: Where = "test") -> int:
     from envctl.testing import wish
 
     project = edge.project(environment)
-    edge.output.say("a shell with the variables of a sandbox of its own; exit ends both")
-    wished = wish.of_command(project, (os.environ.get("SHELL") or "/bin/sh", *edge.flags.rest))
+    program = os.environ.get("SHELL") or "/bin/sh"
+    wished = wish.of_command(project, (program, *edge.flags.rest), interactive=True)
     return running.ran(edge, project, wished, None)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NOT_BEGUN = 125
 """The exit code of a run whose command never had its sandbox."""
+NAMED = ("database", "bucket")
+"""What is known by its name: a redis database has a number, and the login goes with what it opens."""
 
 
 def run(live: Live, keeper: Kept, voice: Voice) -> int:
@@ -30,6 +32,8 @@ def run(live: Live, keeper: Kept, voice: Voice) -> int:
     command = Command(live.wish.argv, env=own, cwd=_place(live), without=without)
 
     def work() -> int:
+        if live.wish.interactive:
+            voice.talk(f"this shell is in a sandbox of its own ({_named(live)}); `exit` leaves it and removes that")
         try:
             with audited.looking(live) as look:
                 return run_foreground(
@@ -44,6 +48,12 @@ def run(live: Live, keeper: Kept, voice: Voice) -> int:
         return work()
     beside = programs.processes(live.base, live.wish.processes, voice.talk)
     return programs.run_beside(beside, work, write=voice.write, talk=voice.talk)
+
+
+def _named(live: Live) -> str:
+    """What the run has to itself; its namespace, where none of it has a name."""
+    found = [one for access in live.base.access.values() for one in access.resources if one.kind in NAMED]
+    return ", ".join(f"{one.kind} {one.name}" for one in found) or live.project.names.sandbox
 
 
 def _environment(live: Live) -> dict[str, str]:

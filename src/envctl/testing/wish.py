@@ -33,6 +33,8 @@ class Wish:
     isolation: str = "database"
     env: Mapping[str, str] = field(default_factory=dict)
     plugin: bool = False
+    interactive: bool = False
+    """Whether a person is about to type in it, who should know where that is."""
     from_scratch: bool = False
     keep_failed: bool = False
     strict: bool = False
