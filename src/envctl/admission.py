@@ -21,7 +21,7 @@ from pathlib import Path
 from envctl import held, locks, room
 from envctl.errors import UnavailableError
 from envctl.held import Lease
-from envctl.model import Capacity, Talk
+from envctl.model import Capacity, Talk, silent
 from envctl.room import Booked, Demand
 from envctl.values import dataclass
 
@@ -54,24 +54,13 @@ def book(home: Path, demand: Demand, *, capacity: Look, wait: float, talk: Talk)
 class Booking:
     """So many workers may work until it is released, or its process is gone; `reason` says why not all."""
 
-    def __init__(self, granted: int, reason: str, demand: Demand, book: _Book, lease: Lease | None = None) -> None:
+    def __init__(self, granted: int, reason: str, lease: Lease | None = None) -> None:
         self.granted = granted
         self.reason = reason
-        self._demand = demand
-        self._book = book
         self._lease = lease
 
-    def shrink(self, workers: int) -> None:
-        """Give back what fewer workers do not need."""
-        if self._lease is None or not 0 < workers < self.granted:
-            return
-        with self._book.opened(self._demand):
-            before, self._lease = self._lease, self._book.enter(room.booked(self._demand, workers))
-            before.drop()
-        self.granted = workers
-
     def release(self) -> None:
-        """Give all of it back."""
+        """Give it back."""
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.drop()
@@ -91,7 +80,7 @@ class _Book:
     def opened(self, demand: Demand, *, wait: float = PATIENCE) -> AbstractContextManager[None]:
         """Only one at a time reads it and writes into it."""
         what = f"the bookings of {self.servers}"
-        return locks.locked(self.home / "bookings.lock", what=what, wait=wait, talk=_silent, who=demand.described)
+        return locks.locked(self.home / "bookings.lock", what=what, wait=wait, talk=silent, who=demand.described)
 
     def enter(self, entry: Booked) -> Lease:
         """Write into it what counts for as long as this process lives."""
@@ -171,12 +160,12 @@ class _Applicant:
         """Nobody is before us: is there room beside those who work?"""
         capacity = self.look()
         if capacity is None:
-            return Booking(max(1, self.demand.workers), "", self.demand, self.book)
+            return Booking(max(1, self.demand.workers), "")
         free = room.of(capacity, [one for _, one in working], self.demand.run)
         granted, reason = free.workers(self.demand), free.reason(self.demand)
         if granted:
             lease = self.book.enter(room.booked(self.demand, granted))
-            return Booking(granted, reason, self.demand, self.book, lease)
+            return Booking(granted, reason, lease)
         users = [f"{one.described} has booked {one.connections}" for _, one in working]
         users += [f"{free.unbooked} are sessions of no run that booked them"] if free.unbooked else []
         return _Refusal(reason, tuple(users), tuple(path for path, _ in working), looks=True)
@@ -231,6 +220,3 @@ def _entry(path: Path) -> Booked:
         return Booked(**{one.name: content[one.name] for one in fields(Booked)})
     except (OSError, ValueError, KeyError, TypeError):
         return Booked("held", "", "", "", "")
-
-
-def _silent(_: str) -> None: ...

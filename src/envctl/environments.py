@@ -21,8 +21,6 @@ class Spec:
 
     name: Environment
     engine: EngineName | Literal["auto"]
-    code: Literal["host", "images"]
-    lives: Literal["until removed", "one run", "the job", "until the PR closes", "always"]
     database: str
     bucket: str
     local: bool = False
@@ -32,14 +30,12 @@ class Spec:
 SIX: Mapping[Environment, Spec] = {
     spec.name: spec
     for spec in (
-        Spec(
-            "dev", "auto", "host", "until removed", "{project}_dev_{namespace}", "{bucket}-dev-{namespace}", local=True
-        ),
-        Spec("test", "auto", "host", "one run", "{project}_test_{namespace}", "{bucket}-{namespace}", local=True),
-        Spec("ci", "external", "host", "the job", "{project}_test", "{bucket}"),
-        Spec("preview", "compose", "images", "until the PR closes", "{project}_pr_{pr}", "{bucket}-pr-{pr}"),
-        Spec("staging", "compose", "images", "always", "{project}_staging", "{project}-{bucket}-staging"),
-        Spec("production", "compose", "images", "always", "{project}_production", "{project}-{bucket}-production"),
+        Spec("dev", "auto", "{project}_dev_{namespace}", "{bucket}-dev-{namespace}", local=True),
+        Spec("test", "auto", "{project}_test_{namespace}", "{bucket}-{namespace}", local=True),
+        Spec("ci", "external", "{project}_test", "{bucket}"),
+        Spec("preview", "compose", "{project}_pr_{pr}", "{bucket}-pr-{pr}"),
+        Spec("staging", "compose", "{project}_staging", "{project}-{bucket}-staging"),
+        Spec("production", "compose", "{project}_production", "{project}-{bucket}-production"),
     )
 }
 

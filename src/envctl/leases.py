@@ -21,12 +21,9 @@ from envctl import engines, held, idle, locks, state
 from envctl.engines.base import Engine
 from envctl.errors import EnvctlError, LockTimeoutError, UnavailableError
 from envctl.held import Lease
-from envctl.model import Address, Holder, Running, Server, ServerSet, Talk
+from envctl.model import Address, Holder, Running, Server, ServerSet, Talk, silent
 
 WAIT = 60.0
-
-
-def _silent(_: str) -> None: ...
 
 
 @contextmanager
@@ -35,7 +32,7 @@ def hold(
 ) -> Iterator[Running]:
     """Use the servers for as long as the block runs; they are started if need be."""
     me = _holder("held", namespace, workspace, command)
-    with locked(servers.home, who=_described(me), wait=wait, talk=talk):
+    with locked(servers.home, who=me.described, wait=wait, talk=talk):
         lease = Lease.taken(servers.home / "leases", me)
         running = _started(lease, servers, engine, talk)
     try:
@@ -50,7 +47,7 @@ def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, w
     """Keep the servers for a namespace until it is unpinned; they are started if need be."""
     me = _holder("pinned", namespace, workspace, "dev up")
     path = _pins(servers.home) / namespace
-    with locked(servers.home, who=_described(me), wait=wait, talk=talk):
+    with locked(servers.home, who=me.described, wait=wait, talk=talk):
         lease = Lease.taken(servers.home / "leases", me)
         running = _started(lease, servers, engine, talk)
         try:
@@ -62,7 +59,7 @@ def pin(servers: ServerSet, engine: Engine, *, namespace: str, workspace: str, w
 
 
 def unpin(
-    home: Path, namespace: str = "", *, workspace: str = "", wait: float = WAIT, talk: Talk = _silent
+    home: Path, namespace: str = "", *, workspace: str = "", wait: float = WAIT, talk: Talk = silent
 ) -> tuple[str, ...]:
     """Give up the pin of a namespace, or all of a checkout; whose there were. The servers go in their time."""
 
@@ -87,7 +84,7 @@ def holders(home: Path) -> tuple[Holder, ...]:
     return (*live, *(held.read(path, "pinned") for path in _pinned(home)))
 
 
-def stop_unused(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
+def stop_unused(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = silent) -> bool:
     """Stop the servers now if nobody uses them; whether anything was stopped."""
     if record(home) is None:
         return False
@@ -95,7 +92,7 @@ def stop_unused(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = 
         return not holders(home) and _stop(home, engine, talk)
 
 
-def stop_all(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> bool:
+def stop_all(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = silent) -> bool:
     """Stop the servers whoever uses them, and give up all pins; whether anything was stopped."""
     if record(home) is None:
         return False
@@ -105,14 +102,14 @@ def stop_all(home: Path, engine: Engine, *, wait: float = WAIT, talk: Talk = _si
         return _stop(home, engine, talk)
 
 
-def recreate(servers: ServerSet, engine: Engine, *, wait: float = WAIT, talk: Talk = _silent) -> None:
+def recreate(servers: ServerSet, engine: Engine, *, wait: float = WAIT, talk: Talk = silent) -> None:
     """Have the servers run as this checkout asks; not while a process uses them."""
     with locked(servers.home, who="dev up --recreate", wait=wait, talk=talk):
         users = [one for one in holders(servers.home) if one.kind == "held"]
         if users:
             raise UnavailableError(
                 f"the servers of {servers.project} are in use",
-                cause=f"by {', '.join(map(_described, users))}",
+                cause=f"by {', '.join(one.described for one in users)}",
                 hint="try again when that has ended",
                 code="in_use",
             )
@@ -227,10 +224,6 @@ def _remember_idle(home: Path, seconds: float) -> None:
 def _holder(kind: Literal["held", "pinned"], namespace: str, workspace: str, command: str) -> Holder:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return Holder(kind, namespace, workspace, command, since, os.getpid())
-
-
-def _described(holder: Holder) -> str:
-    return f"`{holder.command}` of {holder.namespace} in {holder.workspace}"
 
 
 def _is_meant(pin: Path, namespace: str, workspace: str) -> bool:

@@ -16,6 +16,10 @@ Talk = Callable[[str], None]
 """How a core function tells a person what it does now; the edge decides where that goes."""
 
 
+def silent(line: str) -> None:
+    """For whoever has nobody to talk to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One process to run. `stdin` carries what must not stand in argv."""
@@ -319,3 +323,8 @@ class Holder:
     command: str
     since: str
     pid: int = 0
+
+    @property
+    def described(self) -> str:
+        """Who it is, for those who wait."""
+        return f"`{self.command}` of {self.namespace} in {self.workspace}"

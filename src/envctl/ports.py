@@ -11,6 +11,7 @@ from pathlib import Path
 from envctl import locks, state
 from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
+from envctl.model import silent
 
 FIRST, LAST = 20000, 29999
 """Below the ports that systems give to outgoing connections, so that those never take one of ours."""
@@ -105,7 +106,7 @@ def _choose(key: str, booked: dict[str, int], preferred: int) -> int:
 def _registry() -> Iterator[dict[str, int]]:
     """The bookings, locked; what the block changed is written when it ends well."""
     lock = state.root() / "ports.lock"
-    with locks.locked(lock, what="the port registry", wait=WAIT, talk=lambda _: None):
+    with locks.locked(lock, what="the port registry", wait=WAIT, talk=silent):
         before = listing()
         booked = dict(before)
         yield booked

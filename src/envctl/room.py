@@ -50,11 +50,6 @@ class Booked(Holder):
     connections: int = 0
     locks: int = 0
 
-    @property
-    def described(self) -> str:
-        """Who it is, for those who wait."""
-        return f"`{self.command}` of {self.namespace} in {self.workspace}"
-
 
 def booked(demand: Demand, workers: int) -> Booked:
     """The booking of a run for so many workers."""

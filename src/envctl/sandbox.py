@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from envctl import leases, locks, migrations, ports, recall, services, state, variables, workspaces
 from envctl.migrations import Fingerprint, Migration
-from envctl.model import Access, Claim, Owner, Resource, Running, Talk
+from envctl.model import Access, Claim, Owner, Resource, Running, Talk, silent
 from envctl.project import Project
 from envctl.servers import Servers
 from envctl.values import dataclass
@@ -53,7 +53,7 @@ def opened(
     command: str,
     wait: float,
     talk: Talk,
-    detail: Talk = lambda line: None,
+    detail: Talk = silent,
 ) -> Iterator[Sandbox]:
     """Hold the servers for as long as the block runs, with everything of this namespace ready inside it."""
     project = register(project, wait=wait, talk=talk)
@@ -80,12 +80,9 @@ def register(project: Project, *, wait: float, talk: Talk) -> Project:
     return replace(project, names=replace(project.names, primary=mine.primary))
 
 
-def prepare(
-    project: Project, running: Running, *, wait: float, talk: Talk, detail: Talk = lambda line: None
-) -> Sandbox:
+def prepare(project: Project, running: Running, *, wait: float, talk: Talk, detail: Talk = silent) -> Sandbox:
     """Create what is missing and migrate what is stale; what is there already costs a look."""
-    access = create(project, running)
-    ready = Sandbox(project, running, access, export(project, access))
+    ready = looked_up(project, running)
     return replace(ready, migrated=_migrate(ready, wait=wait, talk=talk, detail=detail))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from envctl import compose_file, containers, engines, idle, leases, ports, services, state, workspaces
 from envctl.engines.base import Engine
 from envctl.errors import ConfigError, EnvctlError, UsageError
-from envctl.model import EngineName, Need, Running, ServerSet, Talk
+from envctl.model import EngineName, Need, Running, ServerSet, Talk, silent
 from envctl.project import Project
 from envctl.values import dataclass
 
@@ -43,7 +43,7 @@ def choose(project: Project, purpose: Purpose = "dev", *, alone: str = "") -> Se
     return Servers(wanted, engines.get(engine), reason)
 
 
-def forget(home: Path, *, wait: float = leases.WAIT, talk: Talk = lambda line: None) -> bool:
+def forget(home: Path, *, wait: float = leases.WAIT, talk: Talk = silent) -> bool:
     """Stop a run's own servers and remove all that is left of them. False where somebody uses them, or none are there.
 
     The caller holds the run's lock, so that no other run comes into this folder meanwhile.

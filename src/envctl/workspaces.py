@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envctl import git, locks, repository, state
 from envctl.errors import EnvctlError, UsageError
-from envctl.model import Namespace, Talk
+from envctl.model import Namespace, Talk, silent
 from envctl.values import dataclass
 
 KEY_BYTES = 32
@@ -169,7 +169,7 @@ def _key(project: str) -> bytes:
 def _make_key(path: Path) -> None:
     """Once: of several who come at the same time the first makes it, and all read that one."""
     lock = path.with_name("key.lock")
-    with locks.locked(lock, what=f"the key of {path.parent.name}", wait=WAIT, talk=lambda _: None):
+    with locks.locked(lock, what=f"the key of {path.parent.name}", wait=WAIT, talk=silent):
         if path.exists():
             return
         with state.fresh(path) as (file, name):

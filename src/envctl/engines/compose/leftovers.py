@@ -22,7 +22,7 @@ from envctl.engines.compose import labelled, own
 from envctl.engines.compose.labelled import Box
 from envctl.engines.compose.sizes import Sizes
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Command, Environment, Owner, Resource
+from envctl.model import Command, Environment, Owner, Resource, silent
 from envctl.values import dataclass
 
 PROJECT = "envctl.project"
@@ -99,7 +99,7 @@ def _nobody_starts(home: Path | None) -> AbstractContextManager[None]:
     """The set's own lock, where there is such a set: whoever starts it holds that."""
     if home is None or not (home / "lock").exists():
         return nullcontext()
-    return locks.locked(home / "lock", what=f"the servers of {home.name}", wait=WAIT, talk=lambda _: None)
+    return locks.locked(home / "lock", what=f"the servers of {home.name}", wait=WAIT, talk=silent)
 
 
 def _containers(project: str, boxes: Iterable[Box], theirs: Collection[str]) -> Iterator[Resource]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from envctl import locks, state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Environment, Owner, Resource
+from envctl.model import Environment, Owner, Resource, silent
 from envctl.values import dataclass
 
 ENDING = "-embedded"
@@ -49,7 +49,7 @@ def discard(resource: Resource) -> None:
     if not found.home.is_dir():
         _removed(resource, found)
         return
-    with locks.locked(found.home / "lock", what=f"the servers of {found.home.name}", wait=WAIT, talk=lambda _: None):
+    with locks.locked(found.home / "lock", what=f"the servers of {found.home.name}", wait=WAIT, talk=silent):
         _removed(resource, found)
 
 

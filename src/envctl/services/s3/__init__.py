@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from envctl import locks, owners
 from envctl.errors import ConfigError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
+from envctl.model import (
+    Access,
+    Address,
+    Capacity,
+    Claim,
+    Command,
+    Container,
+    Observed,
+    Place,
+    Program,
+    Resource,
+    Seen,
+    silent,
+)
 from envctl.services.base import Outcome, one_by_one
 from envctl.services.likeness import Like
 from envctl.services.ownership import leased, not_ours, same_claimant, same_record
@@ -132,7 +145,7 @@ class S3:
         from envctl.services.s3.wire import connected
 
         names = {logical: claim.names[logical] for logical in settings.buckets}
-        held = locks.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=_silent)
+        held = locks.locked(claim.memory / "s3.lock", what=f"the buckets of {claim.identity}", wait=60, talk=silent)
         with held, connected(address) as client:
             made = {name: intents.make(client, name, claim) for name in names.values()}
             wanted = tuple(names.values())
@@ -238,10 +251,6 @@ class S3:
 
 
 SERVICE = S3()
-
-
-def _silent(_: str) -> None:
-    """The lock is held for milliseconds: nobody needs to hear of it."""
 
 
 def _record_of(client: Any, resource: Resource) -> buckets.Record | None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from envctl import locks, state
 from envctl.errors import EnvctlError
-from envctl.model import Address
+from envctl.model import Address, silent
 from envctl.services.s3 import identities
 from envctl.services.s3.wire import signed
 
@@ -63,7 +63,7 @@ def _users(address: Address) -> list[str]:
 def _alone(address: Address) -> AbstractContextManager[None]:
     """Many claims change one user, which the server reads and writes as a whole."""
     lock = state.root() / "locks" / f"s3-{address.host.replace(':', '-')}-{address.port}.lock"
-    return locks.locked(lock, what="the fixed key of S3", wait=60, talk=lambda _: None)
+    return locks.locked(lock, what="the fixed key of S3", wait=60, talk=silent)
 
 
 def _give(address: Address, user: str, key: str, secret: str) -> None:
