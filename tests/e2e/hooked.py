@@ -105,7 +105,7 @@ class Ground:
         for folder in self.folders:
             for name in (record.WAITING, record.LOCK):
                 with suppress(psutil.NoSuchProcess, OSError, ValueError):
-                    process = psutil.Process(int((folder / name).read_text()))
+                    process = psutil.Process(int((folder / name).read_text().partition("\n")[0]))
                     if self._ours(process, folder):
                         return process
         return None

@@ -490,6 +490,39 @@ def test_one_that_was_killed_while_it_waited_is_followed_by_another(till: Ground
     assert till.log() == [NOTICED]
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only there the system tells when a process began")
+@pytest.mark.parametrize("other_is", ["at work", "dead and not buried"])
+def test_the_number_of_one_that_waited_may_be_anothers_by_now(till: Ground, other_is: str) -> None:
+    till.hooks("install")
+    till.patience(0.2)
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            began = "98765432109"
+            if other_is != "at work":
+                other.kill()
+                os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+                began = Path(f"/proc/{other.pid}/stat").read_text().rpartition(") ")[2].split()[19]
+            (till.folder / record.WAITING).write_text(f"{other.pid}\n{began}\n")
+            till.git("branch", "one")
+            assert till.log() == [NOTICED]
+        finally:
+            other.kill()
+
+
+def test_what_the_hook_and_the_background_say_of_who_waits_is_the_same(till: Ground) -> None:
+    till.hooks("install")
+    till.patience(600)
+    till.git("branch", "one")
+    by_hook = (till.folder / record.WAITING).read_text()
+    till.attended()
+    first = till.waiting()
+    assert first is not None
+    assert by_hook == (till.folder / record.LOCK).read_text()
+    till.git("branch", "two")
+    assert (till.folder / record.WAITING).read_text() == by_hook
+    assert till.waiting() == first
+
+
 def test_two_pushes_at_once_are_one_clean(till: Ground) -> None:
     places = [till.place.parent / f"side {number}" for number in range(2)]
     for number, place in enumerate(places):
