@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -214,3 +215,22 @@ def test_a_real_browser_shows_the_page_and_runs_nothing_of_it(browser: str, tmp_
     size = f"--window-size={width},900"
     subprocess.run([browser, *flags, size, f"--screenshot={shot}", file.as_uri()], **common)  # type: ignore[call-overload]
     assert shot.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+def test_nothing_in_the_page_is_wider_than_the_screen(browser: str, tmp_path: Path, width: int) -> None:
+    leak = replace(LEAK, name="shop_test_feature_payments_352ba30d_gw11", owner="feature_payments_352ba30d")
+    rows = [
+        replace(leak, remedy="psql postgresql://… -c 'DROP DATABASE shop_test_feature_payments'"),
+        replace(leak, verdict="live"),
+    ]
+    shown = page.html(audit(*rows, unseen=(Unseen("dev-embedded postgres", "it is not up"),)), PAST)
+    framed = escape(shown.replace("<details>", "<details open>"), quote=True)
+    tables = "[...this.contentDocument.querySelectorAll('.wide')]"
+    measure = f"document.title = {tables}.map(one => one.scrollWidth - one.clientWidth).join(' ')"
+    file = tmp_path / "framed.html"  # A window has a least width, a frame has none.
+    file.write_text(f'<title></title><iframe width="{width}" srcdoc="{framed}" onload="{measure}"></iframe>')
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+    argv = [browser, *flags, "--dump-dom", file.as_uri()]
+    dom = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert dom.partition("<title>")[2].partition("</title>")[0] == "0 0 0 0 0"

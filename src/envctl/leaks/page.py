@@ -21,6 +21,8 @@ MOST = 2000
 """Things that are no leaks and still stand in the page one by one."""
 NUMBERS = ("age", "size", "count", "oldest", "leaks", "orphan", "unexplained", "idle", "live", "not looked at")
 """Columns that stand to the right."""
+COUNTED = ("orphan", "unexplained", "size", "idle", "live", "not looked at")
+"""What of each past audit is written out."""
 MARK, HEAD = b"<title>envctl leaks: ", 1000
 """What a page of ours has within its first bytes."""
 RECENT = 12
@@ -96,7 +98,7 @@ def _tile(name: str, number: str, more: str, mark: str = "") -> str:
 def _unseen(audit: Audit) -> str:
     if not audit.unseen:
         return ""
-    rows = (_row(_cell(_text(one.place), "short"), _cell(_text(one.why))) for one in audit.unseen)
+    rows = (_row(_cell(_text(one.place), "short", "place"), _cell(_text(one.why), head="why")) for one in audit.unseen)
     return f"<h2>Not looked at</h2>{_table(('place', 'why'), rows)}"
 
 
@@ -121,20 +123,22 @@ def _rest(audit: Audit) -> str:
     if not rows:
         return ""
     heads = ("verdict", "environment", "kind", "name", "owner", "age", "size", "why")
-    table = _table(heads, (_row(*_thing(row, audit.at), _cell(_text(row.reason), "soft")) for row in rows[:MOST]))
+    table = _table(
+        heads, (_row(*_thing(row, audit.at), _cell(_text(row.reason), "soft", "why")) for row in rows[:MOST])
+    )
     more = f"<p class='soft'>{len(rows) - MOST} more are not shown.</p>" if len(rows) > MOST else ""
     return _folded(f"{len(rows)} in use or idle", table + more)
 
 
 def _thing(row: Row, now: str) -> tuple[str, ...]:
     return (
-        _cell(row.verdict, f"verdict {row.verdict}"),
-        _cell(_text(row.environment), "short"),
-        _cell(_text(row.kind), "short"),
-        _cell(_text(row.name), "name"),
-        _cell(_text(row.owner)),
-        _cell(_text(age(row, now)), "number"),
-        _cell(_text(size(row.bytes)), "number"),
+        _cell(row.verdict, f"verdict {row.verdict}", "verdict"),
+        _cell(_text(row.environment), "short", "environment"),
+        _cell(_text(row.kind), "short", "kind"),
+        _cell(_text(row.name), "name", "name"),
+        _cell(_text(row.owner), head="owner"),
+        _cell(_text(age(row, now)), "number", "age"),
+        _cell(_text(size(row.bytes)), "number", "size"),
     )
 
 
@@ -144,13 +148,13 @@ def _overview(audit: Audit) -> str:
     rows, before = list[str](), None
     for one in overview.lines(audit.rows):
         first, before = one.environment != before, one.environment
-        numbers = (str(one.count), size(one.bytes), overview.oldest(one, audit.at))
+        numbers = {"count": str(one.count), "size": size(one.bytes), "oldest": overview.oldest(one, audit.at)}
         rows.append(
             _row(
-                _cell(_text(one.environment or overview.ANY) if first else ""),
-                _cell(_text(one.kind)),
-                *(_cell(_text(number), "number") for number in numbers),
-                _cell(f"<b class='bad'>{one.leaks}</b>" if one.leaks else "", "number"),
+                _cell(_text(one.environment or overview.ANY) if first else "", head="environment"),
+                _cell(_text(one.kind), head="kind"),
+                *(_cell(_text(number), "number", head) for head, number in numbers.items()),
+                _cell(f"<b class='bad'>{one.leaks}</b>" if one.leaks else "", "number", "leaks"),
                 begins=first,
             )
         )
@@ -165,8 +169,7 @@ def _trend(audits: Sequence[Past]) -> str:
         _figure(f"Leaks per audit <span class='soft'>{legend}</span>", plots.bars(audits)),
         _figure("Size of leaks", plots.line(audits)),
     )
-    heads = ("audit", "orphan", "unexplained", "size", "idle", "live", "not looked at")
-    table = _table(heads, (_past(one) for one in reversed(audits[-RECENT:])))
+    table = _table(("audit", *COUNTED), (_past(one) for one in reversed(audits[-RECENT:])))
     return f"<div class='plots'>{''.join(figures)}</div>{_folded('The last audits in numbers', table)}"
 
 
@@ -176,20 +179,22 @@ def _figure(title: str, plot: str) -> str:
 
 def _past(one: Past) -> str:
     numbers = (one.orphan, one.unexplained, size(one.bytes), one.idle, one.live, one.unseen)
-    return _row(_cell(_text(local_time(one.at)), "short"), *(_cell(_text(str(each)), "number") for each in numbers))
+    cells = (_cell(_text(str(each)), "number", head) for head, each in zip(COUNTED, numbers, strict=True))
+    return _row(_cell(_text(local_time(one.at)), "short", "audit"), *cells)
 
 
 def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
     head = "".join(f"<th class='{'number' if one in NUMBERS else ''}'>{one}</th>" for one in heads)
-    return f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
+    return f"<div class='wide'><table><tr class='heads'>{head}</tr>{''.join(rows)}</table></div>"
 
 
 def _row(*cells: str, begins: bool = True) -> str:
     return f"<tr class='{'begins' if begins else ''}'>{''.join(cells)}</tr>"
 
 
-def _cell(content: str, kind: str = "") -> str:
-    return f"<td class='{kind}'>{content}</td>"
+def _cell(content: str, kind: str = "", head: str = "") -> str:
+    """With its column's name, which stands before it where the screen is too narrow for columns."""
+    return f"<td class='{kind}' data-head='{head}'>{content}</td>"
 
 
 def _folded(title: str, content: str) -> str:
