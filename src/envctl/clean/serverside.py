@@ -10,7 +10,7 @@ from pathlib import Path
 from envctl import leases, services, workspaces
 from envctl.clean import aside
 from envctl.clean.outcomes import Outcome, failed
-from envctl.clean.plans import Action, Scope, decided
+from envctl.clean.plans import LOGINS, Action, Scope, decided
 from envctl.errors import EnvctlError
 from envctl.inventory import clock, evidence, judged, places
 from envctl.inventory.places import Sight, told
@@ -106,9 +106,10 @@ def _dropped(sight: Sight, pairs: Sequence[tuple[Action, Resource]]) -> Iterator
 
 
 def _refused(action: Action, error: EnvctlError) -> Outcome:
-    """A template that somebody copies from now is none to complain of."""
-    owner = action.finding.resource.owner
-    busy = error.code == "in_use" and owner is not None and owner.notes.get("kind") in SHARED
+    """A template that somebody copies from now is none to complain of, nor a login of something that stays."""
+    resource = action.finding.resource
+    shared = resource.owner is not None and resource.owner.notes.get("kind") in SHARED
+    busy = error.code == "in_use" and (shared or resource.kind in LOGINS)
     return Outcome(action, "kept" if busy else "failed", told(error))
 
 
