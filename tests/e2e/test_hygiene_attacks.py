@@ -149,7 +149,7 @@ def test_links_out_of_the_state_folder(shared: Ground) -> None:
     check(replace(SHOP, links=True, places=(replace(ORPHAN, state="linked memory"),)), shared)
 
 
-@pytest.mark.parametrize("registration", ["old", "broken", "newer", "none"])
+@pytest.mark.parametrize("registration", ["old", "no identity", "broken", "newer", "none"])
 def test_a_registration_that_proves_nothing(shared: Ground, registration: Any) -> None:
     check(replace(SHOP, places=(ORPHAN, Place("other", end="removed", registration=registration))), shared)
 
@@ -157,7 +157,7 @@ def test_a_registration_that_proves_nothing(shared: Ground, registration: Any) -
 @pytest.mark.parametrize("clock", ["forward", "back", "broken", "another boot"])
 def test_the_clock_jumps(shared: Ground, clock: Any) -> None:
     for until in ("past", "future", "unreadable"):
-        check(replace(SHOP, clock=clock, asides=(Aside(until), Aside(until, back=True))), shared)
+        check(replace(SHOP, clock=clock, asides=(Aside(until), Aside(until, "back"))), shared)
 
 
 def test_a_number_of_a_process_is_no_evidence(shared: Ground) -> None:

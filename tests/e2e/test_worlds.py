@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from world_check import check
 from world_servers import Ground
-from worlds import World, worlds
+from worlds import Place, World, worlds
 
 pytestmark = pytest.mark.embedded
 NIGHTLY = bool(os.environ.get("ENVCTL_NIGHTLY"))
@@ -30,3 +30,8 @@ def test_in_whatever_world_only_what_is_provably_nobodys_goes(shared: Ground, nu
         suppress_health_check=list(HealthCheck),
     )
     seed(random.randrange(1 << 32) if NIGHTLY else number)(chosen(given(worlds())(holds)))()
+
+
+def test_a_login_stays_quietly_with_the_database_that_a_newer_envctl_has_noted(shared: Ground) -> None:
+    place = Place("a", "clone", "branch gone", state="newer database")
+    check(World("a", "a_gw1", places=(place,)), shared)

@@ -82,6 +82,12 @@ class Made:
         environ = {"BRANCH_NAME": branch} if branch else {}
         return open_project(place, "dev", environ, namespace_flag=flag, engine=self.world.engine)
 
+    def upgrade(self, *keys: Key) -> None:
+        """A newer envctl had its hands on these: this one leaves them alone."""
+        for kind, name in keys:
+            self.ground.upgrade(kind, name)
+            self.fates[(kind, name)] = "stays"
+
     def create(self, project: Project, claim: Claim, fate: str, service: str = "postgres") -> Access:
         """One claim's database and login, or bucket and user, with a marker in it."""
         access = services.get(service).create(self.address(service), project.config.services[service], claim)
@@ -110,7 +116,7 @@ class Made:
 def has_buckets(world: World) -> bool:
     """Whether anything of S3 is in it."""
     asked = [one.bucket for one in world.places] + [one.bucket for one in world.runs]
-    asked += [one.bucket for one in world.asides] + [one.kind == "bucket" for one in world.strangers]
+    asked += [one.more == "bucket" for one in world.asides] + [one.kind == "bucket" for one in world.strangers]
     return any(asked)
 
 
@@ -209,8 +215,17 @@ def repository(made: Made, name: str) -> Path:
         git(template, "init", "-q", "--template=", "-b", "main")
         git(template, "add", ".")
         git(template, "commit", "-qm", "The project")
+        fetches(template, "+refs/heads/*:refs/remotes/origin/*")
     shutil.copytree(template, made.root / name)
+    (made.root / name / ".git" / "description").write_text("as git writes it once\n")
     return made.root / name
+
+
+def fetches(repository: Path, refspec: str) -> None:
+    """A remote, and what of it is fetched."""
+    config = repository / ".git" / "config"
+    rest = config.read_text().partition("[remote")[0]
+    config.write_text(f'{rest}[remote "origin"]\n\turl = /nowhere\n\tfetch = {refspec}\n')
 
 
 def registered(made: Made, project: Project) -> Project:

@@ -17,9 +17,9 @@ import psycopg
 from checkouts import git
 from minio import S3Error
 from minio.commonconfig import Tags
-from world_making import Made, begun, claim_of, owner, registered, repository, true_time
+from world_making import Made, begun, claim_of, fetches, keys, owner, registered, repository, true_time
 from world_places import ended, placed
-from world_servers import Ground, newer
+from world_servers import Ground, Key, newer
 from worlds import (
     UNREADABLE,
     Aside,
@@ -78,23 +78,25 @@ def _run(made: Made, number: int, of: Project, flag: str) -> None:
     pid, record = made.ground.holders.run(state.root(), project, made.home, made.world.engine)
     folder = project.home / "runs" / record.identity
     mine = replace(project, names=replace(project.names, slot=record.slot))
-    fate, names = fate_of_run(made.world, number), list[str]()
+    fate, names, upgraded = fate_of_run(made.world, number), list[str](), list[Key]()
     for worker in ("", "gw0")[: run.workers + 1]:
         for service in ("postgres", *(["s3"] if run.bucket else [])):
             memory = folder / residue.CLAIMS
             claim = sandbox.claim(mine, service, worker, lease=record.id, memory=memory)
             access = made.create(mine, claim, fate, service)
             names += [one.name for one in access.resources]
+            upgraded += keys(claim, access, service) if run.state == "newer ended" and service == "postgres" else ()
             if run.session and service == "postgres":
                 made.session(access.values)
     (made.living if "at work" in run.state else made.killed)(pid)
     if run.state in ("at work", *UNREADABLE) or (run.state == "kept" and fate == "stays"):
         made.kept.add(folder)
     _run_ended(made, run.state, folder, tuple(names))
+    made.upgrade(*upgraded)
 
 
 def _run_ended(made: Made, state_of_it: str, folder: Path, names: tuple[str, ...]) -> None:
-    if state_of_it == "ended":
+    if state_of_it in ("ended", "newer ended"):
         shutil.rmtree(folder)
     elif state_of_it == "kept":
         folders.write(folder, replace(folders.read(folder), kept=names))
@@ -120,7 +122,7 @@ def _aside(made: Made, one: Aside, name: str) -> None:
     fate, when = fate_of_aside(made.world, one), true_time(made.world)
     until = {"past": when - timedelta(hours=1), "future": when + timedelta(days=3)}.get(one.until)
     notes = {"since": when.isoformat(), "until": until.isoformat() if until else "soon", "why": "its branch is gone"}
-    for service in ("postgres", *(["s3"] if one.bucket and not one.back else [])):
+    for service in ("postgres", *(["s3"] if one.more == "bucket" else [])):
         claim = sandbox.claim(project, service)
         access = made.create(project, claim, fate, service)
         resource = access.resources[0]
@@ -128,7 +130,9 @@ def _aside(made: Made, one: Aside, name: str) -> None:
         if service == "postgres":
             made.fates[("database", moved.name)] = fate
             del made.fates[("database", resource.name)]
-    if one.back:
+            if one.more == "newer":
+                made.upgrade(("database", moved.name), ("login", claim.identity))
+    if one.more == "back":
         made.create(project, sandbox.claim(project, "postgres"), fate_of_what_came_back(made.world))
 
 
@@ -217,11 +221,15 @@ def _whole_state(made: Made, main: Path) -> None:
     if world.primary and world.repository == "whole":  # Its branch is gone; no evidence releases the bare names.
         git(main, "switch", "-q", "--detach")
         git(main, "update-ref", "-d", "refs/heads/main")
-    if world.repository == "gone":
+    if world.repository in ("gone", "made again"):
         shutil.rmtree(main)
+    if world.repository == "made again":
+        repository(made, "main")
+    elif world.repository == "fetched in part":
+        fetches(main, "+refs/heads/main:refs/remotes/origin/main")
     elif world.repository == "broken HEAD":
         (main / ".git" / "HEAD").write_text("nothing\n")
-    elif world.repository != "whole":
+    elif world.repository.startswith("no "):
         shutil.rmtree(main / ".git" / world.repository.removeprefix("no "))
 
 

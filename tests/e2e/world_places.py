@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 from checkouts import git
-from world_making import Made, registered, registration, repository
-from worlds import Place, fate_of_place, opened
+from world_making import Made, fetches, registered, registration, repository
+from worlds import BRANCH_LIVES, Place, fate_of_place, opened
 
 from envctl import sandbox, state
 from envctl.inventory import spared
 from envctl.model import Holder
 from envctl.project import Project
 from envctl.services.postgres.records import INVALID, UNFINISHED
+
+NOT_ITS_BUCKETS = "half made", "half dropped", "newer record", "newer database"
+"""How far the database came says nothing of the bucket."""
+UNKNOWN = {
+    "old": ("source", "repository", "gitdir", "identity"),
+    "no source": ("source",),
+    "no identity": ("identity",),
+}
+"""What a registration of before does not tell."""
 
 
 def placed(made: Made, place: Place, number: int, main: Path) -> Project:
@@ -33,7 +43,9 @@ def placed(made: Made, place: Place, number: int, main: Path) -> Project:
         git(main, "worktree", "add", "-q", "--detach", str(folder))
     else:
         git(main, "worktree", "add", "-q", "-b", _branch(place, number), str(folder))
-    project = registered(made, made.open(folder, branch=place.branch if place.kind == "named" else ""))
+    given = place.branch if place.kind == "named" else ""
+    flag = f"by-hand-{number}" if place.kind == "flagged" else ""
+    project = registered(made, made.open(folder, flag=flag, branch=given))
     fate = fate_of_place(made.world, place)
     access = made.create(project, sandbox.claim(project, "postgres"), fate)
     if fate == "aside":
@@ -43,7 +55,7 @@ def placed(made: Made, place: Place, number: int, main: Path) -> Project:
     if place.user == "session" and opened(place):
         made.session(access.values)
     if place.bucket:
-        whole = "aside" if fate == "goes" and not made.world.everything else fate
+        whole = fate_of_place(made.world, replace(place, state="whole")) if place.state in NOT_ITS_BUCKETS else fate
         made.create(project, sandbox.claim(project, "s3"), whole, "s3")
         if whole == "aside":
             made.names.add(project.namespace.name)
@@ -71,8 +83,12 @@ def ended(made: Made, place: Place, project: Project, number: int, main: Path) -
         memory = project.home / "claims" / project.names.identity("dev")
         shutil.rmtree(memory)
         memory.symlink_to(made.root / "victim")
+    if place.state.startswith("newer"):
+        login = ("login", project.names.identity("dev"))
+        made.upgrade(("database", name), *([login] if place.state == "newer record" else []))
+        made.fates[login] = "stays"
     folder, branch = made.root / f"place {number}", _branch(place, number)
-    _end(place, main if folder.joinpath(".git").is_file() else folder, folder, branch)
+    _end(made, place, main if folder.joinpath(".git").is_file() else folder, folder, branch)
     _registered(place, registration(made, project))
 
 
@@ -89,38 +105,45 @@ def _used(made: Made, place: Place, project: Project) -> None:
         state.write(made.home / "pins" / name, pinned)
 
 
-def _end(place: Place, repository: Path, folder: Path, branch: str) -> None:
+def _end(made: Made, place: Place, main: Path, folder: Path, branch: str) -> None:
     """As people do it, with git; one way or another."""
-    if place.end in ("removed", "added again"):
-        git(repository, "worktree", "remove", "--force", str(folder))
+    elsewhere = folder.with_name(f"{folder.name} elsewhere")
+    if place.end in ("removed", "added again", "another is on it", "another rebases it"):
+        git(main, "worktree", "remove", "--force", str(folder))
         if place.end == "added again":
-            git(repository, "worktree", "add", "-q", str(folder), branch)
+            git(main, "worktree", "add", "-q", str(folder), branch)
+        elif place.end != "removed":
+            git(main, "worktree", "add", "-q", str(elsewhere), branch)
+        if place.end == "another rebases it":
+            git(elsewhere, "switch", "-q", "--detach")
+            _rebasing(elsewhere, branch, "rebase-merge")
     elif place.end in ("folder gone", "pruned", "locked"):
         if place.end == "locked":
-            git(repository, "worktree", "lock", str(folder))
+            git(main, "worktree", "lock", str(folder))
         shutil.rmtree(folder)
         if place.end == "pruned":  # Its own folder alone: `prune` would take those of other places that look gone, too.
-            git(repository, "worktree", "remove", "--force", str(folder))
+            git(main, "worktree", "remove", "--force", str(folder))
     elif place.end == "moved":
-        git(repository, "worktree", "move", str(folder), f"{folder} elsewhere")
+        git(main, "worktree", "move", str(folder), str(elsewhere))
     elif place.end == "moved by hand":
-        folder.rename(f"{folder} elsewhere")
+        folder.rename(elsewhere)
     elif place.end == "no objects":
         shutil.rmtree(folder / ".git" / "objects")
-    elif place.end != "there":
+    elif place.end == "made again":
+        shutil.rmtree(folder)
+        repository(made, folder.name)
+    elif place.end == "renamed":
+        git(folder, "branch", "-m", f"{folder.name} renamed".replace(" ", "-"))
+    elif place.end in ("branch gone", "branch gone elsewhere", "fetched in part", *BRANCH_LIVES):
         _branch_ended(place.end, folder, branch)
 
 
 def _branch_ended(end: str, folder: Path, branch: str) -> None:
-    """The checkout stays, on something else."""
-    git(
-        folder,
-        *(
-            ("switch", "-qc", f"wt of {folder.name}".replace(" ", "-"))
-            if end == "branch gone elsewhere"
-            else ("switch", "-q", "--detach")
-        ),
-    )
+    """The checkout stays, on something else; or on what has no commit yet."""
+    if end == "branch gone elsewhere":
+        git(folder, "switch", "-qc", f"wt of {folder.name}".replace(" ", "-"))
+    elif end != "yet to begin":
+        git(folder, "switch", "-q", "--detach")
     if end == "packed":
         git(folder, "pack-refs", "--all", "--prune")
         return
@@ -130,11 +153,18 @@ def _branch_ended(end: str, folder: Path, branch: str) -> None:
         twin = branch.swapcase() if branch.swapcase() != branch else f"team/{branch}"
         git(folder, "update-ref", f"refs/heads/{twin}", branch)
     git(folder, "update-ref", "-d", f"refs/heads/{branch}")
-    if end == "rebasing":
-        pointer = folder / ".git"
-        own = Path(pointer.read_text().partition(":")[2].strip()) if pointer.is_file() else pointer
-        (own / "rebase-merge").mkdir()
-        (own / "rebase-merge" / "head-name").write_text(f"refs/heads/{branch}\n")
+    if end in ("rebasing", "applying"):
+        _rebasing(folder, branch, "rebase-merge" if end == "rebasing" else "rebase-apply")
+    if end == "fetched in part":
+        fetches(folder, "+refs/heads/main:refs/remotes/origin/main")
+
+
+def _rebasing(folder: Path, branch: str, notes: str) -> None:
+    """In the midst of it, as git notes it: HEAD is detached, and the branch stands in a file."""
+    pointer = folder / ".git"
+    own = Path(pointer.read_text().partition(":")[2].strip()) if pointer.is_file() else pointer
+    (own / notes).mkdir()
+    (own / notes / "head-name").write_text(f"refs/heads/{branch}\n")
 
 
 def _registered(place: Place, file: Path) -> None:
@@ -145,5 +175,5 @@ def _registered(place: Place, file: Path) -> None:
     elif place.registration != "whole":
         content = json.loads(file.read_text())
         changed = {"version": 2} if place.registration == "newer" else {}
-        kept = {name: one for name, one in content.items() if name not in ("source", "repository", "gitdir")}
+        kept = {name: one for name, one in content.items() if name not in UNKNOWN.get(place.registration, ())}
         file.write_text(json.dumps({**kept, **changed}))

@@ -74,6 +74,16 @@ class Ground:
         """Those that envctl has made."""
         return USER.findall(self._iam("ListUsers"))
 
+    def upgrade(self, kind: str, name: str) -> None:
+        """Its record becomes one that a newer envctl has written."""
+        catalogue = "pg_database" if kind == "database" else "pg_authid"
+        column = "datname" if kind == "database" else "rolname"
+        asked: LiteralString = "SELECT shobj_description(oid, {}) FROM {} WHERE {} = {}"
+        query = sql.SQL(asked).format(catalogue, sql.Identifier(catalogue), sql.Identifier(column), name)
+        (record,) = self.admin.execute(query).fetchone() or ("",)
+        said: LiteralString = "COMMENT ON DATABASE {} IS {}" if kind == "database" else "COMMENT ON ROLE {} IS {}"
+        self.say(said, name, text=newer(record))
+
     def clear(self, before: Listing, *, s3: bool) -> None:
         """Everything goes that was not there before the world was made."""
         for kind, name in sorted(self.listing(s3=s3).keys() - before.keys()):

@@ -27,21 +27,28 @@ HAND = (
 )  # fmt: skip
 """How people call their own databases: `p` is the project, `t` any text."""
 
+BRANCH_LIVES = "remote has it", "packed", "rebasing", "applying", "renamed", "yet to begin", "its twin is there"
+"""Its ref is not where it was, and it is not gone."""
 WORKTREE = (
     "there", "removed", "pruned", "branch gone", "branch gone elsewhere", "moved", "moved by hand", "folder gone",
-    "locked", "added again", "remote has it", "packed", "rebasing", "its twin is there",
+    "locked", "added again", "another is on it", "another rebases it", *BRANCH_LIVES,
 )  # fmt: skip
-CLONE = ("there", "folder gone", "branch gone", "packed", "remote has it", "no objects", "rebasing")
+CLONE = "there", "folder gone", "branch gone", "no objects", "made again", "fetched in part", *BRANCH_LIVES
+NAMED = tuple(end for end in WORKTREE if end not in (*BRANCH_LIVES, "another is on it", "another rebases it"))
 GONE = frozenset({"removed", "pruned", "branch gone", "branch gone elsewhere"})
 """What git itself can prove; anything else may be a disk that is not mounted."""
 COMMENTS = (
     "none", "by hand", "broken", "newer", "not an object", "another project", "another namespace", "no such checkout",
     "a private kind", "half made", "another host's",
 )  # fmt: skip
+REGISTRATIONS = "old", "no source", "no source", "no identity", "broken", "newer", "none"
+USERS = "lease", "dead lease", "pin", "session"
+STATES = "half made", "half dropped", "restored before", "linked memory", "newer record", "newer database"
+REPOSITORIES = "gone", "no objects", "no refs", "broken HEAD", "made again", "fetched in part"
 BUCKETS = "none", "by hand", "broken", "newer", "another project", "another namespace"
 UNREADABLE = "unreadable at work", "newer at work", "unreadable", "a link", "another user's"
 """Where a run is, or may be, and nobody can tell which."""
-RUNS = "at work", "dead", "ended", "kept", *UNREADABLE
+RUNS = "at work", "dead", "ended", "kept", "newer ended", *UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,13 @@ class Place:
     """A checkout that was up once. `user` is who uses it now; `state` is how far its database came."""
 
     branch: str
-    kind: Literal["worktree", "clone", "named", "plain", "detached"] = "worktree"
+    kind: Literal["worktree", "clone", "named", "flagged", "plain", "detached"] = "worktree"
+    """What named it: git, BRANCH_NAME (`named`), or `--namespace` (`flagged`)."""
     end: str = "there"
-    registration: Literal["whole", "old", "broken", "newer", "none"] = "whole"
-    user: Literal["", "lease", "dead lease", "pin", "session"] = ""
+    registration: str = "whole"
+    user: str = ""
     bucket: bool = False
-    state: Literal["whole", "half made", "half dropped", "restored before", "linked memory"] = "whole"
+    state: str = "whole"
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,8 @@ class Aside:
     """What is in quarantine already, and until when, seen from the time that it really is."""
 
     until: Literal["past", "future", "unreadable"]
-    bucket: bool = False
-    back: bool = False
-    """Whether its namespace has come back since, and has a new database of that name."""
+    more: Literal["", "bucket", "back", "newer"] = ""
+    """It has a bucket, too; or its namespace has come back, with a new database; or a newer envctl has noted it."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class World:
     asides: tuple[Aside, ...] = ()
     engine: Literal["embedded", "external"] = "embedded"
     clock: Literal["right", "forward", "back", "broken", "another boot"] = "right"
-    repository: Literal["whole", "gone", "no objects", "no refs", "broken HEAD"] = "whole"
+    repository: str = "whole"
     someone: bool = False
     """Whether a lease is held of which nobody can read whose it is."""
     theirs: bool = False
@@ -118,16 +125,22 @@ def rarely(value: T, usual: T, *, one_in: int = 6) -> st.SearchStrategy[T]:
 
 @st.composite
 def places(draw: st.DrawFn, branch: str) -> Place:
-    kind = draw(st.sampled_from(("worktree", "worktree", "worktree", "clone", "named", "plain", "detached")))
-    ends = {"clone": CLONE, "plain": ("there", "folder gone"), "detached": ("there", "removed", "folder gone")}
-    named = tuple(end for end in WORKTREE if end not in ("its twin is there", "rebasing", "packed", "remote has it"))
-    possible = ends.get(kind, named if kind == "named" else WORKTREE)
-    end = draw(st.sampled_from((*possible, *(end for end in possible for _ in range(3) if end in GONE))))
+    """Mostly one thing is odd about it: its end, or what speaks against an end that git proves."""
+    kinds = "worktree", "worktree", "worktree", "clone", "clone", "named", "flagged", "plain", "detached"
+    kind = draw(st.sampled_from(kinds))
+    odd = draw(st.sampled_from(("end", "end", "registration", "user", "state", "all")))
+    ends = {"clone": CLONE, "named": NAMED, "plain": ("there", "folder gone"), "detached": ("there", "removed")}
+    possible = ends.get(kind, WORKTREE)
+    proofs = tuple(end for end in possible if end in GONE)
+    end = draw(st.sampled_from(possible if odd in ("end", "all") or not proofs else proofs))
     found = Place(branch, kind, end)  # type: ignore[arg-type]
-    found = replace(found, registration=draw(some("whole", "old", "broken", "newer", "none")))
-    found = replace(found, user=draw(some("", "lease", "dead lease", "pin", "session")))
-    state = draw(some("whole", "half made", "half dropped", "restored before", "linked memory"))
-    return replace(found, state=state, bucket=found.user != "session" and draw(rarely(True, False)))
+    found = replace(found, registration=draw(st.sampled_from(REGISTRATIONS)) if odd == "registration" else "whole")
+    found = replace(found, user=draw(st.sampled_from(USERS)) if odd == "user" else "")
+    found = replace(found, state=draw(st.sampled_from(STATES)) if odd == "state" else "whole")
+    if odd == "all":
+        found = replace(found, registration=draw(some("whole", *REGISTRATIONS)), user=draw(some("", *USERS)))
+        found = replace(found, state=draw(some("whole", *STATES)))
+    return replace(found, bucket=found.user != "session" and draw(rarely(True, False)))
 
 
 def some(usual: str, *others: str) -> st.SearchStrategy[Any]:
@@ -140,7 +153,7 @@ def runs(draw: st.DrawFn) -> Run:
     state = draw(st.sampled_from(RUNS))
     # Whoever cleans up after a dead run gives its sessions ten seconds to end, which no world is worth.
     session = state not in ("dead", "kept") and draw(rarely(True, False))
-    of, workers = draw(st.integers(-1, 1)), draw(st.integers(0, 1))
+    of, workers = draw(st.sampled_from((-1, -1, 0, 1))), draw(st.integers(0, 1))
     return Run(state, of, workers, session, not session and draw(rarely(True, False)))
 
 
@@ -164,26 +177,31 @@ def fitting(name: str) -> str:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     project, neighbour = draw(st.sampled_from(PAIRS))
-    names = draw(st.lists(st.sampled_from(BRANCHES), max_size=2, unique=True))
-    asides = st.builds(Aside, st.sampled_from(("past", "future", "unreadable")), rarely(True, False), st.booleans())
+    names = draw(st.lists(st.sampled_from(BRANCHES), min_size=1, max_size=3, unique=True))
+    until = st.sampled_from(("past", "past", "future", "unreadable"))
+    asides = st.builds(Aside, until, st.sampled_from(("", "", "bucket", "back", "back", "newer", "newer")))
     return World(
         project,
         neighbour,
         places=tuple(draw(places(name)) for name in names),
-        runs=tuple(draw(st.lists(runs(), max_size=2))),
-        strangers=tuple(
-            draw(st.lists(strangers(project), min_size=1, max_size=4, unique_by=lambda one: (one.kind, one.name)))
-        ),
+        runs=_upgraded(draw(st.lists(runs(), max_size=2))),
+        strangers=tuple(draw(st.lists(strangers(project), max_size=3, unique_by=lambda one: (one.kind, one.name)))),
         asides=tuple(draw(st.lists(asides, max_size=1))),
         engine=draw(rarely("external", "embedded", one_in=3)),
         clock=draw(some("right", "forward", "back", "broken", "another boot")),
-        repository=draw(some("whole", "gone", "no objects", "no refs", "broken HEAD")),
-        someone=draw(rarely(True, False)),
-        theirs=draw(rarely(True, False, one_in=3)),
+        repository=draw(some("whole", *REPOSITORIES)),
+        someone=draw(rarely(True, False, one_in=10)),
+        theirs=draw(rarely(True, False, one_in=5)),
         everything=draw(rarely(True, False)),
         links=draw(rarely(True, False, one_in=3)),
         primary=draw(rarely(True, False)),
     )
+
+
+def _upgraded(some: list[Run]) -> tuple[Run, ...]:
+    """What a newer envctl has noted as its own, no run of this one's takes: only the last can have come to that."""
+    earlier = [replace(one, state="ended") if one.state == "newer ended" else one for one in some[:-1]]
+    return (*earlier, *some[-1:])
 
 
 # What may become of them.
@@ -192,11 +210,12 @@ def worlds(draw: st.DrawFn) -> World:
 def fate_of_place(world: World, place: Place) -> Fate:
     """Only what git proves to be gone goes, only where the proof can be read, and only if nobody uses it."""
     at_work = any(whose(world, run) is place and run.state in {"at work", *UNREADABLE} for run in world.runs)
-    if at_work or world.someone or used(place):
+    if at_work or world.someone or used(place) or place.state.startswith("newer"):
         return "stays"
     if world.everything:
-        return "goes" if place.registration in ("whole", "old") or world.engine == "embedded" else "stays"
-    if place.registration != "whole" or place.state == "restored before":
+        readable = place.registration not in ("broken", "newer", "none")
+        return "goes" if readable or world.engine == "embedded" else "stays"
+    if place.registration not in ("whole", "no source") or place.state == "restored before":
         return "stays"
     if not proven(world, place):
         return "stays"
@@ -207,9 +226,13 @@ def proven(world: World, place: Place) -> bool:
     """Whether git says that it is gone."""
     if place.kind in ("plain", "detached") or place.end not in GONE:
         return False
-    if place.kind == "named" and place.end.startswith("branch"):
-        return False  # A name that somebody gave to it is not the branch's, and does not end with that.
-    return place.kind == "clone" or world.repository == "whole"
+    by_branch = place.end.startswith("branch")
+    if by_branch and (place.kind in ("named", "flagged") or place.registration == "no source"):
+        return (
+            False  # A name that somebody gave to it, or may have given, is not the branch's: it does not end with it.
+        )
+    whole = world.repository == "whole" or (world.repository == "fetched in part" and not by_branch)
+    return place.kind == "clone" or whole
 
 
 def used(place: Place) -> bool:
@@ -220,7 +243,7 @@ def used(place: Place) -> bool:
 
 def opened(place: Place) -> bool:
     """Whether anybody can be in it at all."""
-    return place.state in ("whole", "restored before", "linked memory")
+    return not place.state.startswith("half")
 
 
 def whose(world: World, run: Run) -> Place | None:
@@ -231,7 +254,7 @@ def whose(world: World, run: Run) -> Place | None:
 def fate_of_run(world: World, number: int) -> Fate:
     """What a dead run made goes at once; what may be a live one's, or another's on a shared server, stays."""
     run = world.runs[number]
-    if run.state in UNREADABLE or run.state == "at work" or run.session:
+    if run.state in (*UNREADABLE, "at work", "newer ended") or run.session:
         return "stays"
     if run.state == "kept" and not any(together(world, later, run) for later in world.runs[number + 1 :]):
         return "goes" if world.everything else "stays"
@@ -248,7 +271,7 @@ def together(world: World, one: Run, other: Run) -> bool:
 
 def fate_of_aside(world: World, one: Aside) -> Fate:
     """It goes when its time is over by the kernel's clock, which nobody sets; what may be another user's never."""
-    if world.engine == "external":
+    if world.engine == "external" or one.more == "newer":
         return "stays"
     return "goes" if one.until == "past" or world.everything else "stays"
 
