@@ -26,16 +26,16 @@ class Embedded:
 
     def start(self, servers: ServerSet, before: Running | None, record: Record, talk: Talk) -> Running:
         """Keep what runs and answers, start the rest side by side, all or nothing of what this call starts."""
-        from envctl.engines.embedded import folders, launch
+        from envctl.engines.embedded import folders, jobs, launch
 
         kept = _living(before)
         if not kept:
             folders.forget_old_scratch(servers.home)
-        jobs = [launch.plan(servers, name, need, kept.get(name)) for name, need in servers.needs.items()]
-        book = launch.Book(record, servers.home, {**kept, **{job.service: job.server for job in jobs}})
+        wanted = [jobs.plan(servers, name, need, kept.get(name)) for name, need in servers.needs.items()]
+        book = launch.Book(record, servers.home, {**kept, **{job.service: job.server for job in wanted}})
         book.write(ready=False)
         try:
-            launch.bring_up(jobs, book, talk)
+            launch.bring_up(wanted, book, talk)
         except BaseException:
             _give_up(servers, before, kept, book)
             raise

@@ -1,58 +1,28 @@
-"""Bringing local servers up: data folder, ports, process, ready; whatever dies on the way, the next caller goes on."""
+"""Bringing local servers up: data folder, process, ready; whatever dies on the way, the next caller goes on."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import field, replace
+from dataclasses import field
 from pathlib import Path
 from signal import SIGKILL
 
-from envctl import locks, ports, state, unprivileged
+from envctl import locks, ports, unprivileged
 from envctl.engines.base import Record
-from envctl.engines.embedded import daemon, folders
+from envctl.engines.embedded import daemon, folders, jobs
 from envctl.engines.embedded.daemon import Daemon
+from envctl.engines.embedded.jobs import Job
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
-from envctl.model import Address, Need, Place, Program, Running, Server, ServerSet, Talk
-from envctl.unprivileged import Way
+from envctl.model import Running, Server, Talk
 from envctl.values import dataclass
 
-HOST = "127.0.0.1"
 READY_WITHIN = 60.0
 ADOPT_WITHIN = 10.0
 ATTEMPTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One server to bring up, or to keep if it answers."""
-
-    service: str
-    need: Need
-    servers: ServerSet
-    program: Program
-    way: Way
-    server: Server
-
-    @property
-    def daemon(self) -> Daemon:
-        """Its process."""
-        return daemon.of(self.service, self.server)
-
-    @property
-    def data(self) -> Path:
-        """Its data folder."""
-        return Path(self.server.detail["data"])
-
-    def place(self, data: Path) -> Place:
-        """What the service is told; while it is filled, the data folder has another name."""
-        numbers = tuple(int(port) for port in self.server.detail["ports"].split())
-        return Place(data, self.server.address, numbers, self.servers.durable)
 
 
 @dataclass
@@ -78,18 +48,11 @@ class Book:
             self.write(ready=False)
 
 
-def plan(servers: ServerSet, name: str, need: Need, kept: Server | None) -> Job:
-    """Everything about a server that is decided before it starts, so that it can be put on record first."""
-    program = need.kind.program(need.settings)
-    way = unprivileged.way(program)
-    return Job(name, need, servers, program, way, kept or _server(servers, name, program, way, need.port))
-
-
-def bring_up(jobs: list[Job], book: Book, talk: Talk) -> None:
+def bring_up(wanted: list[Job], book: Book, talk: Talk) -> None:
     """All at once. If one fails, or we are interrupted, what this call started is stopped again."""
     started: list[str] = []
-    with ThreadPoolExecutor(max_workers=max(len(jobs), 1)) as pool:
-        futures = [pool.submit(_keep_or_start, job, book, started, talk) for job in jobs]
+    with ThreadPoolExecutor(max_workers=max(len(wanted), 1)) as pool:
+        futures = [pool.submit(_keep_or_start, job, book, started, talk) for job in wanted]
         try:
             for future in futures:
                 future.result()
@@ -128,49 +91,6 @@ def _each(ending: Iterable[tuple[Daemon, int]]) -> None:
         future.result()
 
 
-def _server(servers: ServerSet, name: str, program: Program, way: Way, fixed: int) -> Server:
-    found = daemon.at(servers.home, name)
-    runs = daemon.runs(found)
-    if fixed and not runs and not ports.is_free(fixed):
-        raise _taken(name, fixed)
-    book = ports.lookup if runs else ports.take  # A server whose record was lost is on its port.
-    numbers = [book(_key(servers.home, name, index)) for index in range(program.ports)]
-    numbers[0] = fixed or numbers[0]
-    detail = {
-        "program": program.name,
-        "data": str(folders.data(servers.home, program.name, way, durable=servers.durable)),
-        "ports": " ".join(map(str, numbers)),
-        "signal": str(int(program.stop_signal)),
-        "litter": program.litter,
-        "files": os.pathsep.join(str(path) for path in program.files),
-        "alive": str(found.alive),
-        "log": str(found.log),
-    }
-    return Server(Address(HOST, numbers[0], program.user, _password(servers.home)), detail)
-
-
-def _taken(service: str, port: int) -> PortTakenError:
-    return PortTakenError(
-        f"port {port} of {service} is taken",
-        cause="the configuration gives the server this port and no other, and something else listens there",
-        hint=f"see who: ss -ltnp 'sport = :{port}'; end it, or give {service} another port",
-    )
-
-
-def _key(home: Path, name: str, index: int) -> str:
-    return f"{home}:{name}:{index}"
-
-
-def _password(home: Path) -> str:
-    """The administrator's password of this set; kept apart from the record, for the data outlive every record."""
-    path = home / "secret.json"
-    known = state.read(path, hint=f"restore {path}: the servers' data cannot be opened without it")
-    if known is None:
-        known = {"password": secrets.token_hex(16)}
-        state.write(path, known)
-    return str(known["password"])
-
-
 def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None:
     if daemon.runs(job.daemon):
         if _answers(job, book):
@@ -179,7 +99,7 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
             raise _refuses(job)
         talk(f"{job.service} never got as far as listening: starting it again")
         daemon.stop(job.daemon, signal=int(job.server.detail["signal"]))
-        job = replace(job, server=_server(job.servers, job.service, job.program, job.way, job.need.port))
+        job = jobs.anew(job)
         book.change(job.service, job.server)
     started.append(job.service)
     talk(f"starting {job.service}")
@@ -191,8 +111,17 @@ def _keep_or_start(job: Job, book: Book, started: list[str], talk: Talk) -> None
             if attempt == ATTEMPTS:
                 raise
             if job.need.port and not ports.is_free(job.need.port):
-                raise _taken(job.service, job.need.port) from None
+                raise jobs.taken(job.service, job.need.port) from None
             job = _moved(job, book, talk)
+
+
+def _moved(job: Job, book: Book, talk: Talk) -> Job:
+    elsewhere = jobs.moved(job)
+    before, now = job.server.address.port, elsewhere.server.address.port
+    if before != now:
+        talk(f"{job.service}: port {before} is taken, using {now}")
+    book.change(job.service, elsewhere.server)
+    return elsewhere
 
 
 def _refuses(job: Job) -> EnvctlError:
@@ -270,18 +199,3 @@ def _failed(job: Job, message: str, offset: int) -> EnvctlError:
     if "address already in use" in said.lower():
         return PortTakenError(message, cause=said, hint=hint)
     return UnavailableError(message, cause=said, hint=hint, code="server_failed")
-
-
-def _moved(job: Job, book: Book, talk: Talk) -> Job:
-    """The same server on other ports, for those that a stranger took between our look and its start."""
-    old = [int(port) for port in job.server.detail["ports"].split()]
-    new = [
-        port if ports.is_free(port) else ports.again(_key(job.servers.home, job.service, index))
-        for index, port in enumerate(old)
-    ]
-    if old[0] != new[0]:
-        talk(f"{job.service}: port {old[0]} is taken, using {new[0]}")
-    address = replace(job.server.address, port=new[0])
-    server = Server(address, {**job.server.detail, "ports": " ".join(map(str, new))})
-    book.change(job.service, server)
-    return replace(job, server=server)
