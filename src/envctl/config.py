@@ -26,14 +26,14 @@ from envctl.document import (
 from envctl.environments import SIX, Patterns
 from envctl.errors import ConfigError
 from envctl.model import Environment
+from envctl.project_file import FILE
 from envctl.toml import lines as toml_lines
 from envctl.toml.lines import KeyPath, Source
 from envctl.toml.values import Reader, variable_of
 from envctl.toml.words import name
 
-__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "Suite", "Test", "find", "load"]
+__all__ = ["Compose", "Config", "Dev", "Duration", "Override", "Process", "Suite", "Test", "load"]
 
-FILE = "envctl.toml"
 Placeholders = Callable[[str, Any], Iterable[str]]
 """What a service's settings give to variables: (service, settings) → ("url", "host", …)."""
 LogicalNames = Callable[[str, Any], Iterable[tuple[str, str]]]
@@ -102,35 +102,6 @@ class Exporter(Protocol):
 
     @property
     def exports(self) -> Mapping[str, str]: ...
-
-
-def find(start: Path) -> tuple[Path, Path]:
-    """The project around a folder and the file that describes it; looks no further up than the checkout's root."""
-    start = start.resolve()
-    folder = start
-    for folder in (start, *start.parents):
-        for file in (folder / FILE, folder / "pyproject.toml"):
-            if _is_file(file) and (file.name == FILE or toml_lines.mentions(file, "envctl")):
-                return folder, file
-        if _is_checkout(folder):
-            break
-    searched = str(start) if folder == start else f"{start} or above it, up to {folder}"
-    raise ConfigError(f"no {FILE} in {searched}", hint="write one with `envctl init`", code="no_config")
-
-
-def _is_checkout(folder: Path) -> bool:
-    try:
-        return (folder / ".git").exists()
-    except OSError:
-        return False
-
-
-def _is_file(file: Path) -> bool:
-    """Whether it is there; what stands in a folder that may not be searched is not."""
-    try:
-        return file.is_file()
-    except OSError:
-        return False
 
 
 def load(

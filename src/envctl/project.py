@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from envctl import config, git, services, workspaces
+from envctl import config, git, project_file, services, workspaces
 from envctl.config import Config
 from envctl.environments import reserved
 from envctl.model import Environment, Namespace
@@ -39,7 +39,7 @@ def open_project(
     directory: Path, environment: Environment, environ: Mapping[str, str], *, namespace_flag: str = "", engine: str = ""
 ) -> Project:
     """Read the configuration and name this checkout. No effects; nothing heavy is imported."""
-    root, file = config.find(directory)
+    root, file = project_file.find(directory)
     loaded = config.load(
         file,
         services.KINDS,

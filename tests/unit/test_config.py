@@ -12,7 +12,6 @@ from config_files import KINDS, SHORT, Postgres, Steps, Tuning, loaded, written
 
 from envctl import config
 from envctl.description import describe
-from envctl.errors import ConfigError
 
 
 def test_the_short_file_is_enough(tmp_path: Path) -> None:
@@ -195,38 +194,6 @@ def test_described_settings_are_json_and_say_where_from(tmp_path: Path) -> None:
 def test_settings_do_not_print_their_secrets(tmp_path: Path) -> None:
     found = loaded(tmp_path, SHORT + 'TOKEN = "pa55"\n[external]\npostgres = "postgres://u:pa55@h/d"')
     assert "pa55" not in repr(found)
-
-
-def test_the_file_is_found_from_any_folder_below(tmp_path: Path) -> None:
-    file = written(tmp_path, SHORT)
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    assert config.find(tmp_path / "a" / "b") == (tmp_path.resolve(), file.resolve())
-
-
-def test_envctl_toml_goes_before_pyproject(tmp_path: Path) -> None:
-    written(tmp_path, '[tool.envctl]\nproject = "other"', "pyproject.toml")
-    file = written(tmp_path, SHORT)
-    assert config.find(tmp_path)[1] == file.resolve()
-
-
-def test_a_pyproject_without_our_table_is_passed_by(tmp_path: Path) -> None:
-    file = written(tmp_path, '[tool.envctl]\nproject = "shop"', "pyproject.toml")
-    (tmp_path / "a").mkdir()
-    written(tmp_path / "a", '[project]\nname = "x"', "pyproject.toml")
-    assert config.find(tmp_path / "a")[1] == file.resolve()
-
-
-@pytest.mark.parametrize("marker", ["folder", "file"])
-def test_the_search_stops_at_the_checkout(tmp_path: Path, marker: str) -> None:
-    written(tmp_path, SHORT)
-    checkout = tmp_path / "checkout"
-    (checkout / "deep").mkdir(parents=True)
-    git = checkout / ".git"
-    git.mkdir() if marker == "folder" else git.write_text("gitdir: elsewhere")
-    with pytest.raises(ConfigError, match=r"no envctl\.toml in .*deep or above it, up to .*checkout") as caught:
-        config.find(checkout / "deep")
-    assert "envctl init" in caught.value.hint
-    assert caught.value.exit_code == 2
 
 
 def test_no_heavy_client_is_imported_for_the_configuration() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from config_files import KINDS, SHORT, loaded, written
 
-from envctl import config
+from envctl import config, project_file
 from envctl.errors import ConfigError
 
 BAD = {
@@ -190,13 +190,6 @@ def test_a_wrong_flag_is_named_instead_of_a_line(tmp_path: Path) -> None:
     assert caught.value.hint == "did you mean 'compose'?"
 
 
-def test_no_file_says_how_to_get_one(tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
-    with pytest.raises(ConfigError, match=r"no envctl\.toml in") as caught:
-        config.find(tmp_path)
-    assert caught.value.hint == "write one with `envctl init`"
-
-
 def test_a_file_that_is_gone_or_unreadable_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"envctl\.toml cannot be read") as caught:
         config.load(tmp_path / "envctl.toml", KINDS, environ={})
@@ -213,9 +206,9 @@ def test_a_broken_pyproject_is_ours_only_when_it_says_so(tmp_path: Path) -> None
     (tmp_path / ".git").mkdir()
     written(tmp_path, "[project\n", "pyproject.toml")
     with pytest.raises(ConfigError, match="no envctl"):
-        config.find(tmp_path)
+        project_file.find(tmp_path)
     file = written(tmp_path, "[tool.envctl]\nproject = \n", "pyproject.toml")
-    assert config.find(tmp_path)[1] == file.resolve()
+    assert project_file.find(tmp_path)[1] == file.resolve()
     with pytest.raises(ConfigError, match=r"pyproject\.toml:2: broken TOML"):
         config.load(file, KINDS, environ={})
 

@@ -22,7 +22,7 @@ LAYERS = (
     ("migrations", "processes", "compose_file"),
     ("survey", "startable", "reference", "schema", "description"),
     ("config",),
-    ("document", "variables"),
+    ("document", "project_file", "variables"),
     ("bare", "keeper", "containers", "unprivileged", "ports", "toml"),
     ("output", "render", "shell", "state", "locks", "git", "repository", "masking", "owners", "libpq"),
     ("namespace",),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from envctl import clean, git, services
 from envctl.clean import Action, Outcome, Plan
-from envctl.config import find
 from envctl.errors import EnvctlError
 from envctl.hooks import branches, record
 from envctl.hooks.branches import Seen
 from envctl.hooks.record import Record
 from envctl.inventory import evidence
 from envctl.project import open_project
+from envctl.project_file import find
 
 WAIT = 60.0
 MOST = 5
