@@ -33,9 +33,9 @@ def picture(title: str, subtitle: str, aims: Sequence[Aim]) -> str:
 
 def bar(aim: Aim, top: int, scale: float) -> Iterator[str]:
     """The name, the bar, and what it says in figures."""
-    middle, width = top + ROW / 2, aim.found / aim.wanted * scale
+    middle, width = top + ROW / 2, max(0.0, aim.found / aim.wanted * scale)
     kind = "floor" if aim.reached else "other"
-    text = f"{aim.found:.3g} {aim.unit} of {aim.wanted:.3g} {aim.unit}"
+    text = f"{aim.shown} {aim.unit} of {aim.wanted:.3g} {aim.unit}"
     yield f'<text class="text" x="{LEFT - 10}" y="{middle + 4:.1f}" text-anchor="end">{escape(aim.measure)}</text>'
     yield f'<rect class="{kind}" x="{LEFT}" y="{middle - BAR / 2:.1f}" width="{width:.1f}" height="{BAR}" rx="2"/>'
     yield f'<text class="text" x="{LEFT + max(width, scale) + 8:.1f}" y="{middle + 4:.1f}">{text}</text>'

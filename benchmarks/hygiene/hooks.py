@@ -6,6 +6,7 @@ On a local disk, so that the ratio is the worst there is: over a network git its
 from __future__ import annotations
 
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,8 @@ class Figure:
 
     name: str
     samples: Mapping[str, tuple[float, ...]]
+    calls: int
+    """How often git calls the hook meanwhile."""
 
     @property
     def without(self) -> float:
@@ -51,6 +54,11 @@ class Figure:
     def over_empty(self) -> float:
         """What our lines cost; the rest is git's starting of a hook at all."""
         return self.hook - self.empty
+
+    @property
+    def a_call(self) -> float:
+        """What they cost each time that git calls the hook."""
+        return self.over_empty / self.calls
 
 
 def measure(folder: Path, runs: int) -> Iterator[Figure]:
@@ -77,13 +85,26 @@ class Ground:
         for kind in list(self.hooks) * (runs + 1):
             self.use(kind)
             times[kind].append(act() * 1000)
-        return Figure(name, {kind: tuple(found[1:]) for kind, found in times.items()})
+        return Figure(name, {kind: tuple(found[1:]) for kind, found in times.items()}, self.calls(act))
+
+    def calls(self, act: Callable[[], float]) -> int:
+        """How often git calls the hook for it."""
+        book = self.place / ".git" / "calls"
+        self.put(f'#!/bin/sh\necho "$1" >> {shlex.quote(str(book))}\n'.encode())
+        act()
+        found = len(book.read_text().splitlines())
+        book.unlink()
+        return found
 
     def use(self, kind: str) -> None:
+        self.put(self.hooks[kind])
+
+    def put(self, text: bytes) -> None:
+        """Let that be the hook; nothing where it is empty."""
         hook = self.place / ".git" / "hooks" / "reference-transaction"
         hook.unlink(missing_ok=True)
-        if self.hooks[kind]:
-            hook.write_bytes(self.hooks[kind])
+        if text:
+            hook.write_bytes(text)
             hook.chmod(0o755)
 
     def push(self) -> float:

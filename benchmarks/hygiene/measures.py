@@ -6,29 +6,22 @@ Nothing is asserted: the aims and what was found stand beside each other in benc
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import signal
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
-
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results"
-sys.path.insert(1, str(HERE.parent / "testing"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "testing"))
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each start of envctl would compile all of it anew
 
-import aims  # noqa: E402
-import hooks  # noqa: E402
-import orphans  # noqa: E402
-import quiet  # noqa: E402
-from figures import Aim, Figure, Report, rounded  # noqa: E402
+import aims
+import hooks
+import orphans
+import quiet
+import results
+from figures import Aim, Figure, Report
 
 Part = Callable[[Path, int, int, Report], None]
 
@@ -41,7 +34,8 @@ def git_hook(folder: Path, rounds: int, count: int, report: Report) -> None:
             report.figures.append(Figure(f"{one.name}: {hooks.KINDS[kind]}", samples, "ms"))
         if one.name in (hooks.PUSH, hooks.FETCH):
             report.figures.append(Figure(f"{one.name}: with the hook ÷ without", (one.ratio,), "x"))
-        report.aims.append(Aim(f"{one.name}: what our lines cost", 15, one.over_empty, "ms", "over an empty hook"))
+        note = f"what they cost over an empty hook in all, ÷ the {one.calls} calls that git makes"
+        report.aims.append(Aim(f"{one.name}: our lines, each call", 15, one.a_call, "ms", note))
 
 
 PARTS: dict[str, Part] = {"quiet": quiet.measure, "orphans": orphans.measure, "hook": git_hook}
@@ -59,53 +53,17 @@ def main() -> None:
         for name in given.only or PARTS:
             print(f"{name}:", flush=True)
             PARTS[name](Path(folder) / name, given.rounds, given.orphans, report)
-    print(table(report))
+    print("", *results.table(report), sep="\n")
     if not given.only:
         write(report, before, given.rounds, given.orphans)
 
 
-def table(report: Report) -> str:
-    """What a person reads."""
-    lines = [""]
-    for one in report.figures:
-        spread = f"{min(one.samples):.3g} to {max(one.samples):.3g}" if len(one.samples) > 1 else ""
-        lines.append(f"{one.name:<66}{one.median:>8.3g} {one.unit:<3} {spread}")
-    lines.append(f"\n{'':<66}{'aim':>8}{'found':>9}")
-    for aim in report.aims:
-        mark = "reached" if aim.reached else "NOT reached"
-        lines.append(f"{aim.measure:<66}{aim.wanted:>8.3g}{aim.found:>9.3g} {aim.unit:<3}{mark}")
-    return "\n".join(lines)
-
-
-def write(report: Report, load_before: float, rounds: int, count: int) -> None:
+def write(report: Report, load: float, rounds: int, count: int) -> None:
     """The JSON and the picture."""
-    content = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "load_before": load_before,
-            "load_after": os.getloadavg()[0],
-            "memory": psutil.virtual_memory().total,
-            "python": platform.python_version(),
-            "system": platform.system(),
-        },
-        "rounds": rounds,
-        "orphans": count,
-        "noise": rounded(report.noise),
-        "aims": [one.as_json() for one in report.aims],
-        "figures": [one.as_json() for one in report.figures],
-        "servers": report.servers,
-    }
-    target = RESULTS / "hygiene.json"
-    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     subtitle = f"what was found, as a part of what was wanted; median of {rounds} on {os.cpu_count()} cores"
-    target.with_suffix(".svg").write_text(aims.picture("What hygiene costs", subtitle, report.aims))
-    print(f"\nwritten to {target.relative_to(RESULTS.parents[1])} and .svg")
-
-
-def spread(samples: tuple[float, ...]) -> float:
-    """How much the samples of one thing vary, as a part of their median."""
-    return (max(samples) - min(samples)) / statistics.median(samples)
+    picture = aims.picture("What hygiene costs", subtitle, report.aims)
+    about = {"rounds": rounds, "orphans": count}
+    results.write("hygiene", report, picture, load=load, about=about, more={})
 
 
 if __name__ == "__main__":

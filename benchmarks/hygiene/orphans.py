@@ -129,12 +129,16 @@ def tell(samples: dict[str, list[float]], count: int, report: Report) -> None:
         "logins": "… and of as many DROP ROLE",
     }
     report.figures += [Figure(names[kind], tuple(found)) for kind, found in samples.items()]
-    loop = samples["loop"]
-    report.aims += [
-        Aim(f"{count} orphaned databases ÷ the DROP loop", 1.5, ratio(samples["ended"], loop), "x", "of ended runs"),
-        Aim(f"{count} of dead runs on record ÷ the DROP loop", 1.5, ratio(samples["dead"], loop), "x"),
-        Aim(f"leaks, {2 * count} resources", 3, Figure("", tuple(samples["leaks"])).median, "s"),
-    ]
+    loop, seconds = samples["loop"], Figure("", tuple(samples["leaks"])).median
+    note, cost = "of ended runs", "the server's own drops; all in it is judged for the plan, and again in every turn"
+    report.aims.append(
+        Aim(f"{count} orphaned databases ÷ the DROP loop", 1.5, ratio(samples["ended"], loop), "x", note, cost)
+    )
+    note, cost = f"{WORKERS} databases each", "each run's servers are held, and what is in them listed before and after"
+    report.aims.append(
+        Aim(f"{count} of dead runs on record ÷ the DROP loop", 1.5, ratio(samples["dead"], loop), "x", note, cost)
+    )
+    report.aims.append(Aim(f"leaks, {2 * count} resources", 3, seconds, "s"))
 
 
 def connected(address: Address) -> psycopg.Connection[Any]:

@@ -7,15 +7,12 @@ the same run. Nothing is asserted: the aims and what was found stand beside each
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import signal
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,10 @@ import fresh
 import idle
 import migrating
 import plot
-import psutil
+import results
 import suite
 from figures import Report, rounded
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 PARTS: dict[str, Callable[[Path, int, Report], None]] = {
     "suite": suite.measure,
     "cold": suite.cold,
@@ -46,7 +42,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; nothing is written then")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go then, too
-    before, report = os.getloadavg(), Report()
+    before, report = os.getloadavg()[0], Report()
     with tempfile.TemporaryDirectory(prefix="envctl-bench-") as folder:
         for name in given.only or PARTS:
             print(f"{name}:", flush=True)
@@ -64,47 +60,18 @@ def table(report: Report) -> str:
         over = f"{row['over_floor']:>8.2f} s  {row['of_floor']:>7.2f} x"
         lines.append(f"{row['name']:<44}{row['median']:>6.2f} s  {spread:<16}{over}")
     lines += [f"{one['name']}: skipped, {one['reason']}" for one in report.skipped] + [""]
-    for figure in report.figures:
-        spread = f"{min(figure.samples):.3g} to {max(figure.samples):.3g}" if len(figure.samples) > 1 else ""
-        lines.append(f"{figure.name:<66}{figure.median:>7.3g} {figure.unit:<5}{spread}")
-    lines.append(f"\n{'':<66}{'aim':>8}{'found':>9}")
-    for aim in report.aims:
-        mark = "reached" if aim.reached else "NOT reached"
-        lines.append(f"{aim.measure:<66}{aim.wanted:>8.3g}{aim.found:>9.3g} {aim.unit:<5}{mark}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *results.table(report)])
 
 
-def write(report: Report, load: tuple[float, float, float], rounds: int) -> None:
+def write(report: Report, load: float, rounds: int) -> None:
     """The JSON and the plot."""
-    machine = {
-        "cores": os.cpu_count(),
-        "load_before": load[0],
-        "load_after": os.getloadavg()[0],
-        "memory": psutil.virtual_memory().total,
-        "python": platform.python_version(),
-        "system": platform.system(),
-    }
-    content = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine,
-        "application": {"revisions": app.REVISIONS, "tests": app.TESTS, "workers": 4, "rounds": rounds},
-        "noise": rounded(report.noise),
-        "aims": [one.as_json() for one in report.aims],
-        "contenders": report.contenders,
-        "skipped": report.skipped,
-        "warm_phases": phases(report),
-        "figures": [one.as_json() for one in report.figures],
-        "servers": report.servers,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / "testing.json"
-    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    about = {"application": {"revisions": app.REVISIONS, "tests": app.TESTS, "workers": 4, "rounds": rounds}}
+    more = {"contenders": report.contenders, "skipped": report.skipped, "warm_phases": phases(report)}
     subtitle = (
         f"{app.REVISIONS} revisions, {app.TESTS} tests, pytest -n 4 on {os.cpu_count()} cores; median of {rounds}"
     )
     picture = plot.bars("The same tests, by who makes the databases", f"{subtitle}, least to most", report.contenders)
-    target.with_suffix(".svg").write_text(picture)
-    print(f"\nwritten to {target.relative_to(RESULTS.parents[1])} and .svg")
+    results.write("testing", report, picture, load=load, about=about, more=more)
 
 
 def phases(report: Report) -> dict[str, Any]:

@@ -43,10 +43,17 @@ class Aim:
     found: float
     unit: str
     note: str = ""
+    profile: str = ""
+    """What costs most, for whoever sees that it is missed."""
 
     @property
     def reached(self) -> bool:
         return self.found <= self.wanted
+
+    @property
+    def shown(self) -> str:
+        """To be read: a difference below zero is one that the noise hides."""
+        return f"{self.found:.3g}" if self.found >= 0 else "≈ 0"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -56,6 +63,7 @@ class Aim:
             "unit": self.unit,
             "reached": self.reached,
             **({"note": self.note} if self.note else {}),
+            **({"profile": self.profile} if self.profile and not self.reached else {}),
         }
 
 
