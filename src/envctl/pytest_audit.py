@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 OFTEN = 0.25
 """Seconds between two tellings, at least: a test costs no round trip of its own."""
@@ -38,6 +38,8 @@ class Auditor:
         self.told = time.monotonic()
         self.process = os.getpid()
         sys.addaudithook(self.hear)
+        for name in MUTE:
+            setattr(os, name, self.making(getattr(os, name)))
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
         """Note a path that is about to be made. An event comes in any thread, and must cost next to nothing."""
@@ -49,9 +51,27 @@ class Auditor:
             return
         with suppress(Exception):
             for path in kind(args):
-                found = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 (no look at the disk, which resolve takes)
-                if not found.startswith(self.root) and not os.path.lexists(found):
-                    self.made.append((found, self.test))
+                self.note(path)
+
+    def note(self, path: Any) -> None:
+        """Keep a path in mind that is outside of the checkout and not there yet."""
+        found = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 (no look at the disk, which resolve takes)
+        if not found.startswith(self.root) and not os.path.lexists(found):
+            self.made.append((found, self.test))
+
+    def making(self, original: Any) -> Any:
+        """The same function of `os`, where the interpreter's event for it does not tell all, or there is none."""
+
+        @functools.wraps(original)
+        def make(path: Any, *args: Any, dir_fd: int | None = None, **kwargs: Any) -> Any:
+            if dir_fd is not None or original is not os_open:
+                with suppress(Exception):
+                    self.note(_at(path, dir_fd))
+            return original(path, *args, dir_fd=dir_fd, **kwargs)
+
+        if original in os.supports_dir_fd:
+            os.supports_dir_fd.add(make)
+        return make
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -96,32 +116,64 @@ class Auditor:
 
     def tap(self) -> None:
         """Drivers that connect in C raise no event: their own function is asked to tell."""
-        for module, name, parse in DRIVERS:
+        for module, name, place in DRIVERS:
             found = sys.modules.get(module)
             original = getattr(found, name, None)
             if original is not None and not hasattr(original, "__wrapped__"):
-                setattr(found, name, self.telling(original, parse))
+                setattr(found, name, self.telling(original, place))
 
-    def telling(self, original: Any, parse: tuple[str, str]) -> Any:
+    def telling(self, original: Any, place: Callable[..., tuple[str, int, str, str]]) -> Any:
         """The same function; before it connects it notes where, and as whom."""
 
         @functools.wraps(original)
-        def connect(conninfo: Any, *args: Any, **kwargs: Any) -> Any:
+        def connect(*args: Any, **kwargs: Any) -> Any:
             with suppress(Exception):
-                said = getattr(sys.modules[parse[0]], parse[1])(conninfo)
-                host, port, user = (said.get(one) or _usual(one) for one in ("host", "port", "user"))
-                database = said.get("dbname") or os.environ.get("PGDATABASE") or user
-                self.went.append((host, int(port), user, database, self.test))
-            return original(conninfo, *args, **kwargs)
+                self.went.append((*place(*args, **kwargs), self.test))
+            return original(*args, **kwargs)
 
         return connect
 
 
-DRIVERS = (
-    ("psycopg.generators", "connect", ("psycopg.conninfo", "conninfo_to_dict")),
-    ("psycopg2", "_connect", ("psycopg2.extensions", "parse_dsn")),
+os_open = os.open
+MUTE = [one for one in ("mkfifo", "mknod", "open") if hasattr(os, one)]
+"""Functions of `os` that make a path without an event, or with one that does not say from which folder it is seen."""
+
+
+def _by_libpq(module: str, parse: str) -> Callable[..., tuple[str, int, str, str]]:
+    """Host, port, login and database of a function that begins with what libpq reads, as that function of it says."""
+
+    def place(conninfo: Any, *_: Any, **__: Any) -> tuple[str, int, str, str]:
+        said = getattr(sys.modules[module], parse)(conninfo)
+        host, port, user = (said.get(one) or _usual(one) for one in ("host", "port", "user"))
+        return host, int(port), user, said.get("dbname") or os.environ.get("PGDATABASE") or user
+
+    return place
+
+
+def _by_asyncpg(*, addr: Any, params: Any, **_: Any) -> tuple[str, int, str, str]:
+    """It has read everything by then; a socket in the file system is no server of ours."""
+    return str(addr[0]), int(addr[1]), params.user, params.database or params.user
+
+
+DRIVERS: tuple[tuple[str, str, Callable[..., tuple[str, int, str, str]]], ...] = (
+    ("psycopg.generators", "connect", _by_libpq("psycopg.conninfo", "conninfo_to_dict")),
+    ("psycopg2", "_connect", _by_libpq("psycopg2.extensions", "parse_dsn")),
+    ("asyncpg.connect_utils", "_connect_addr", _by_asyncpg),
 )
-"""The module, its function that connects, and what reads the function's first argument."""
+"""The module, its function that connects, and what tells of the function's arguments where that leads, and as whom."""
+
+
+def _at(path: Any, folder: int | None) -> str:
+    """A path that is seen from an open folder, where one is given; an error where nobody can tell which one that is."""
+    name = os.fsdecode(path)
+    if folder in (None, -1) or os.path.isabs(name):  # noqa: PTH117
+        return name
+    if sys.platform == "darwin":
+        import fcntl
+
+        found = fcntl.fcntl(folder, fcntl.F_GETPATH, bytes(1024))
+        return os.path.join(os.fsdecode(found.rstrip(b"\0")), name)  # noqa: PTH118
+    return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)  # noqa: PTH115, PTH118
 
 
 def _usual(word: str) -> str:
@@ -135,13 +187,11 @@ def _opened(args: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def _made(args: tuple[Any, ...]) -> Iterator[Any]:
-    """`mkdir`: a path that is seen from a descriptor is not known."""
-    if args[-1] == -1:
-        yield args[0]
+    yield _at(args[0], args[-1])
 
 
 def _target(args: tuple[Any, ...]) -> Iterator[Any]:
-    yield args[1]
+    yield _at(args[1], args[-1])
 
 
 def _database(args: tuple[Any, ...]) -> Iterator[Any]:
