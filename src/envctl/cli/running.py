@@ -125,7 +125,13 @@ def data(live: Live, timings: Timings) -> dict[str, Any]:
         "templates": {name: made(one) for name, one in live.sandboxes.made_from.items()},
         "warning": live.warning,
         "kept": [
-            {"service": one.resource.service, "kind": one.resource.kind, "name": one.resource.name, "url": one.url}
+            {
+                "service": one.resource.service,
+                "kind": one.resource.kind,
+                "name": one.resource.name,
+                "url": one.url,
+                "variables": dict(one.variables),
+            }
             for one in kept.kept(live)
         ],
         **({"audit": auditing.data(live.audit)} if live.audit else {}),

@@ -189,7 +189,7 @@ def _not_up(project: Project, users: Iterable[Holder] = ()) -> UnavailableError:
     mine, here = project.namespace.name, str(project.root)
     message = f"the dev environment of {mine} is not up"
     other = next((one for one in users if one.workspace == here and one.command in DEV), None)
-    if other is None:
+    if other is None or project.namespace.source in EXPLICIT:
         return UnavailableError(message, hint="envctl dev up", code="not_up")
     before = workspaces.find(project.config.project, other.namespace)
     back = f"; or go back to the other: git switch {shlex.quote(before.branch)}" if before and before.branch else ""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from envctl import services
 from envctl.dev import psql
 from envctl.document import Duration
 from envctl.errors import UsageError
 from envctl.model import Resource
 from envctl.values import dataclass
+from envctl.variables import render
 
 if TYPE_CHECKING:
     from envctl.testing.live import Live
@@ -18,20 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One thing that is still there; `url` is empty where none opens it."""
+    """One thing that is still there, and what opens it: a URL, or variables where its service has none."""
 
     resource: Resource
     url: str = field(default="", repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def kept(live: Live) -> tuple[Kept, ...]:
     """All of it but the logins."""
-    urls = dict(_urls(live)) if live.kept else {}
-    return tuple(Kept(one, urls.get((one.service, one.name), "")) for one in live.kept if one.kind != "role")
+    ways = dict(_ways(live)) if live.kept else {}
+    things = [one for one in live.kept if one.kind != "role"]
+    return tuple(Kept(one, *ways.get((one.service, one.name), ("", {}))) for one in things)
 
 
 def lines(live: Live) -> list[str]:
-    """The same in words: until when, and the command that opens each database."""
+    """The same in words: until when, and the command that opens each, or looks into it."""
     idle = live.project.config.idle
     until = "the next run" + (f", or {Duration(idle)} after the servers' last use" if live.throw_away else "")
     found = []
@@ -39,19 +44,20 @@ def lines(live: Live) -> list[str]:
         found.append(f"kept until {until}: {one.resource.kind} {one.resource.name}")
         if one.url:
             found.append(f"  {_opener(one)}{one.url}")
+        elif one.variables:
+            given = " ".join(f"{name}={shlex.quote(value)}" for name, value in one.variables.items())
+            found.append(f"  {given} aws s3 ls s3://{one.resource.name}")
     return found
 
 
-def _urls(live: Live) -> list[tuple[tuple[str, str], str]]:
-    """The URL of each failed worker's things, by service and name."""
-    accesses = [live.sandboxes.of(worker).access for worker in live.attendant.unwell(live.exit_code)]
-    return [
-        ((service, one.name), access.values["url"])
-        for each in accesses
-        for service, access in each.items()
-        for one in access.resources
-        if one.kind != "role" and "url" in access.values
-    ]
+def _ways(live: Live) -> Iterator[tuple[tuple[str, str], tuple[str, Mapping[str, str]]]]:
+    """What opens each failed worker's things, by service and name."""
+    for worker in live.attendant.unwell(live.exit_code):
+        for name, access in live.sandboxes.of(worker).access.items():
+            url, exports = access.values.get("url", ""), {} if "url" in access.values else services.get(name).exports
+            given = {f"{name}.{key}": value for key, value in access.values.items()}
+            for one in access.resources:
+                yield (name, one.name), (url, render(exports, given))
 
 
 def _opener(one: Kept) -> str:
