@@ -13,8 +13,8 @@ from worlds import Place, World, worlds
 
 pytestmark = pytest.mark.embedded
 NIGHTLY = bool(os.environ.get("ENVCTL_NIGHTLY"))
-ROUNDS, WORLDS = (20, 100) if NIGHTLY else (4, 25)
-"""In rounds, so that they can be shared out."""
+ROUNDS, WORLDS = 80 if NIGHTLY else 4, 25
+"""In rounds, so that they can be shared out, and none takes as long as a test that hangs."""
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))

@@ -29,21 +29,24 @@ HAND = (
 
 BRANCH_LIVES = "remote has it", "packed", "rebasing", "applying", "renamed", "yet to begin", "its twin is there"
 """Its ref is not where it was, and it is not gone."""
+ANOTHERS = "another is on it", "another rebases it"
+"""Its worktree was removed, and its branch is used in another one."""
 WORKTREE = (
     "there", "removed", "pruned", "branch gone", "branch gone elsewhere", "moved", "moved by hand", "folder gone",
-    "locked", "added again", "another is on it", "another rebases it", *BRANCH_LIVES,
+    "locked", "added again", *ANOTHERS, *ANOTHERS, *BRANCH_LIVES,
 )  # fmt: skip
 CLONE = "there", "folder gone", "branch gone", "no objects", "made again", "fetched in part", *BRANCH_LIVES
-NAMED = tuple(end for end in WORKTREE if end not in (*BRANCH_LIVES, "another is on it", "another rebases it"))
+NAMED = tuple(end for end in WORKTREE if end not in (*BRANCH_LIVES, *ANOTHERS))
 GONE = frozenset({"removed", "pruned", "branch gone", "branch gone elsewhere"})
 """What git itself can prove; anything else may be a disk that is not mounted."""
 COMMENTS = (
     "none", "by hand", "broken", "newer", "not an object", "another project", "another namespace", "no such checkout",
     "a private kind", "half made", "another host's",
 )  # fmt: skip
-REGISTRATIONS = "old", "no source", "no source", "no identity", "broken", "newer", "none"
+REGISTRATIONS = "old", "no source", "no source", "no source", "no identity", "no identity", "broken", "newer", "none"
 USERS = "lease", "dead lease", "pin", "session"
 STATES = "half made", "half dropped", "restored before", "linked memory", "newer record", "newer database"
+CLOCKS = "forward", "back", "broken", "another boot"
 REPOSITORIES = "gone", "no objects", "no refs", "broken HEAD", "made again", "fetched in part"
 BUCKETS = "none", "by hand", "broken", "newer", "another project", "another namespace"
 UNREADABLE = "unreadable at work", "newer at work", "unreadable", "a link", "another user's"
@@ -105,7 +108,7 @@ class World:
     strangers: tuple[Stranger, ...] = ()
     asides: tuple[Aside, ...] = ()
     engine: Literal["embedded", "external"] = "embedded"
-    clock: Literal["right", "forward", "back", "broken", "another boot"] = "right"
+    clock: str = "right"
     repository: str = "whole"
     someone: bool = False
     """Whether a lease is held of which nobody can read whose it is."""
@@ -126,10 +129,16 @@ def rarely(value: T, usual: T, *, one_in: int = 6) -> st.SearchStrategy[T]:
 @st.composite
 def places(draw: st.DrawFn, branch: str) -> Place:
     """Mostly one thing is odd about it: its end, or what speaks against an end that git proves."""
-    kinds = "worktree", "worktree", "worktree", "clone", "clone", "named", "flagged", "plain", "detached"
+    kinds = "worktree", "worktree", "worktree", "clone", "clone", "named", "flagged", "flagged", "plain", "detached"
     kind = draw(st.sampled_from(kinds))
-    odd = draw(st.sampled_from(("end", "end", "registration", "user", "state", "all")))
-    ends = {"clone": CLONE, "named": NAMED, "plain": ("there", "folder gone"), "detached": ("there", "removed")}
+    odd = draw(st.sampled_from(("end", "end", "end", "registration", "registration", "user", "state", "all")))
+    ends = {
+        "detached": ("there", "removed"),
+        "clone": CLONE,
+        "named": NAMED,
+        "flagged": NAMED,
+        "plain": ("there", "folder gone"),
+    }
     possible = ends.get(kind, WORKTREE)
     proofs = tuple(end for end in possible if end in GONE)
     end = draw(st.sampled_from(possible if odd in ("end", "all") or not proofs else proofs))
@@ -176,26 +185,35 @@ def fitting(name: str) -> str:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
+    """Of places, in each of which something tells; or of everything at once, where much speaks against everything."""
     project, neighbour = draw(st.sampled_from(PAIRS))
-    names = draw(st.lists(st.sampled_from(BRANCHES), min_size=1, max_size=3, unique=True))
+    world = World(project, neighbour, engine=draw(some("embedded", "external")), clock=draw(some("right", *CLOCKS)))
+    if draw(st.booleans()):
+        repository = draw(st.sampled_from((*["whole"] * 7, "made again", "fetched in part", "fetched in part")))
+        return replace(world, places=draw(several_places(2, 4)), repository=repository)
     until = st.sampled_from(("past", "past", "future", "unreadable"))
     asides = st.builds(Aside, until, st.sampled_from(("", "", "bucket", "back", "back", "newer", "newer")))
-    return World(
-        project,
-        neighbour,
-        places=tuple(draw(places(name)) for name in names),
+    by_hand = st.lists(strangers(project), min_size=1, max_size=4, unique_by=lambda one: (one.kind, one.name))
+    return replace(
+        world,
+        places=draw(several_places(0, 2)),
         runs=_upgraded(draw(st.lists(runs(), max_size=2))),
-        strangers=tuple(draw(st.lists(strangers(project), max_size=3, unique_by=lambda one: (one.kind, one.name)))),
+        strangers=tuple(draw(by_hand)),
         asides=tuple(draw(st.lists(asides, max_size=1))),
-        engine=draw(rarely("external", "embedded", one_in=3)),
-        clock=draw(some("right", "forward", "back", "broken", "another boot")),
         repository=draw(some("whole", *REPOSITORIES)),
-        someone=draw(rarely(True, False, one_in=10)),
-        theirs=draw(rarely(True, False, one_in=5)),
-        everything=draw(rarely(True, False)),
+        someone=draw(rarely(True, False)),
+        theirs=draw(rarely(True, False, one_in=3)),
+        everything=draw(rarely(True, False, one_in=4)),
         links=draw(rarely(True, False, one_in=3)),
         primary=draw(rarely(True, False)),
     )
+
+
+@st.composite
+def several_places(draw: st.DrawFn, least: int, most: int) -> tuple[Place, ...]:
+    """Each on a branch of its own."""
+    names = draw(st.lists(st.sampled_from(BRANCHES), min_size=least, max_size=most, unique=True))
+    return tuple(draw(places(name)) for name in names)
 
 
 def _upgraded(some: list[Run]) -> tuple[Run, ...]:
