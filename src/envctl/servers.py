@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl import compose_file, containers, engines, idle, leases, ports, services, state, workspaces
+from envctl import compose_file, engines, idle, leases, ports, runtimes, services, state, workspaces
 from envctl.engines.base import Engine
 from envctl.errors import ConfigError, EnvctlError, UsageError
 from envctl.model import EngineName, Need, Running, ServerSet, Talk, silent
@@ -114,7 +114,7 @@ def _detected(project: Project) -> tuple[EngineName, str]:
     if file is None:
         return "embedded", "the project has no compose file"
     try:
-        runtime = containers.detect(preferred=project.config.compose.runtime)
+        runtime = runtimes.detect(preferred=project.config.compose.runtime)
     except UsageError:
         raise
     except EnvctlError as error:

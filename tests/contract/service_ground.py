@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl import containers, engines, services, shell
+from envctl import containers, engines, runtimes, services, shell
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Environment, Need, Owner, Running, ServerSet
 from envctl.services.base import Service
@@ -30,14 +30,14 @@ def required() -> bool:
 
 def has_image(name: str) -> bool:
     """Whether an image is here already."""
-    return shell.run(containers.image(containers.detect(), name), check=False).code == 0
+    return shell.run(containers.image(runtimes.detect(), name), check=False).code == 0
 
 
 def _docker() -> bool:
     if required():
         return True
     try:
-        containers.require_daemon(containers.detect())
+        runtimes.require_daemon(runtimes.detect())
     except EnvctlError:
         return False
     return True
@@ -82,7 +82,7 @@ def serving(
 
 def _remove(project: str) -> None:
     """The containers, volumes and networks of a compose project."""
-    client = containers.sdk(containers.detect())
+    client = runtimes.sdk(runtimes.detect())
     mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
     for container in client.containers.list(all=True, filters=mine):
         container.remove(force=True, v=True)

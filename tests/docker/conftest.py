@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from docker_ground import Ground, daemon_missing
 
-from envctl import containers
+from envctl import runtimes
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def client() -> Iterator[Any]:
         pytest.fail(f"ENVCTL_REQUIRE_DOCKER is set, and there is no Docker to test with: {reason}")
     if reason:
         pytest.skip(f"no Docker to test with (scripts/docker-testbed up makes one): {reason}")
-    found = containers.sdk(containers.named("docker compose"))
+    found = runtimes.sdk(runtimes.named("docker compose"))
     yield found
     found.close()
 

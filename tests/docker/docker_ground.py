@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envctl import containers
+from envctl import runtimes
 from envctl.config import Compose
 from envctl.engines.compose import ENGINE
 from envctl.errors import UnavailableError
@@ -120,8 +120,8 @@ class Ground:
 def daemon_missing() -> str:
     """Why there is no Docker to test with; empty if there is."""
     try:
-        runtime = containers.detect(preferred="docker compose")
-        client = containers.sdk(runtime)
+        runtime = runtimes.detect(preferred="docker compose")
+        client = runtimes.sdk(runtime)
         client.images.get("busybox")
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docker_ground import WEB, Ground
 
-from envctl import containers
+from envctl import runtimes
 from envctl.engines.compose import ENGINE
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
 
@@ -201,5 +201,5 @@ def test_asked_for_runtime_that_is_unknown(ground: Ground) -> None:
 
 
 def test_second_observer_reaches_the_engine_that_the_command_line_uses(ground: Ground) -> None:
-    runtime = containers.named("docker compose")
-    assert ground.client.version()["Version"] == containers.require_daemon(runtime)
+    runtime = runtimes.named("docker compose")
+    assert ground.client.version()["Version"] == runtimes.require_daemon(runtime)

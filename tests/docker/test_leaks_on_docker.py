@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from docker_ground import Ground
 
-from envctl import containers, leaks, shell
+from envctl import leaks, runtimes, shell
 from envctl.errors import UnavailableError
 from envctl.leaks import previews, registry, targets
 from envctl.leaks.previews import Signs
@@ -58,7 +58,7 @@ def context(client: Any) -> Iterator[Context]:
 @pytest.fixture
 def away(context: Context) -> str:
     """A context that reaches the engine of the tests by another name."""
-    return context(containers.endpoint(containers.named("docker compose")))
+    return context(runtimes.endpoint(runtimes.named("docker compose")))
 
 
 @pytest.fixture

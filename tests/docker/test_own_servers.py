@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from envctl import containers, leases, locks, servers
+from envctl import containers, leases, locks, runtimes, servers
 from envctl.engines.compose import own
 from envctl.engines.compose.own import HOME
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
@@ -260,7 +260,7 @@ def test_a_fixed_port_of_dev_is_the_containers_and_must_be_the_files(make: Make)
 
 def test_another_compose_program_is_told_that_it_cannot(make: Make) -> None:
     chosen = servers.choose(make("[test]\nserver = 'own'\n"), "test")
-    runtime = containers.named("podman-compose")
+    runtime = runtimes.named("podman-compose")
     with pytest.raises(EnvctlError) as caught:
         own.stack(chosen.set, containers.Stack(runtime, "p", (), chosen.set.checkout))
     assert caught.value.code == "no_own_server"

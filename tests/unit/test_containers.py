@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from envctl import containers
+from envctl import containers, runtimes
 from envctl.containers import Stack
 from envctl.errors import EnvctlError, UnavailableError, UsageError
 
-DOCKER = containers.named("docker compose")
-PODMAN_COMPOSE = containers.named("podman-compose")
+DOCKER = runtimes.named("docker compose")
+PODMAN_COMPOSE = runtimes.named("podman-compose")
 STACK = Stack(DOCKER, "shop", (Path("/w/a b/compose.yaml"), Path("/w/a b/compose.override.yaml")), Path("/w/a b"))
 
 
@@ -72,26 +72,26 @@ PODMAN = 'case "$1 $2" in "info --format") echo 5.2 ;; "compose version") %s ;; 
 def test_docker_compose_comes_first(path: Path) -> None:
     program(path, "docker", ANSWERS)
     program(path, "podman", PODMAN % "echo 2.29.1")
-    assert containers.detect({}).name == "docker compose"
+    assert runtimes.detect({}).name == "docker compose"
 
 
 def test_docker_without_its_plugin_is_passed_over(path: Path) -> None:
     program(path, "docker", "exit 1")
     program(path, "podman", PODMAN % "echo 2.29.1")
-    assert containers.detect({}).name == "podman compose"
+    assert runtimes.detect({}).name == "podman compose"
 
 
 def test_podman_compose_is_found_where_podman_has_no_compose_of_its_own(path: Path) -> None:
     program(path, "podman", PODMAN % "exit 125")
     program(path, "podman-compose", "echo 1.3.0")
-    assert containers.detect({}).name == "podman-compose"
+    assert runtimes.detect({}).name == "podman-compose"
 
 
 def test_docker_compose_of_the_first_version_is_not_used(path: Path) -> None:
     program(path, "docker", 'case "$1" in compose) exit 1 ;; *) echo 20.10 ;; esac')
     program(path, "docker-compose", "echo 1.29.2")
     with pytest.raises(EnvctlError, match="no compose program is installed") as caught:
-        containers.detect({})
+        runtimes.detect({})
     assert "docker is there without its compose plugin" in caught.value.cause
 
 
@@ -99,17 +99,17 @@ def test_variable_goes_before_configuration(path: Path) -> None:
     program(path, "docker", ANSWERS)
     program(path, "podman", PODMAN % "exit 125")
     program(path, "podman-compose", "echo 1.3.0")
-    assert containers.detect({}, preferred="podman-compose").name == "podman-compose"
+    assert runtimes.detect({}, preferred="podman-compose").name == "podman-compose"
     asked = {"ENVCTL_COMPOSE": "docker compose"}
-    assert containers.detect(asked, preferred="podman-compose").name == "docker compose"
+    assert runtimes.detect(asked, preferred="podman-compose").name == "docker compose"
 
 
 def test_missing_programs_are_not_a_daemon_that_is_down(path: Path) -> None:
     with pytest.raises(EnvctlError) as caught:
-        containers.detect({})
+        runtimes.detect({})
     assert (caught.value.code, caught.value.exit_code) == ("no_compose", 1)
     with pytest.raises(EnvctlError, match="podman-compose was asked for and is not installed"):
-        containers.detect({}, preferred="podman-compose")
+        runtimes.detect({}, preferred="podman-compose")
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_missing_programs_are_not_a_daemon_that_is_down(path: Path) -> None:
 def test_daemon_that_is_down_is_told_from_one_that_is_closed(path: Path, said: str, code: str) -> None:
     program(path, "docker", f'case "$1" in compose) echo 2.29.1 ;; *) echo "{said}" >&2; exit 1 ;; esac')
     with pytest.raises(UnavailableError) as caught:
-        containers.detect({})
+        runtimes.detect({})
     assert (caught.value.code, caught.value.exit_code) == (code, 4)
     assert said in caught.value.cause
 
 
 def test_unknown_runtime_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
-        containers.detect({"ENVCTL_COMPOSE": "nerdctl"})
+        runtimes.detect({"ENVCTL_COMPOSE": "nerdctl"})
     assert '"podman-compose"' in caught.value.hint
 
 
@@ -149,4 +149,4 @@ def test_unknown_runtime_is_refused_with_the_known_ones() -> None:
     ],
 )
 def test_ports_are_published_where_the_engine_is(endpoint: str, host: str) -> None:
-    assert containers.published_host(endpoint) == host
+    assert runtimes.published_host(endpoint) == host

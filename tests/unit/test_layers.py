@@ -23,7 +23,7 @@ LAYERS = (
     ("survey", "startable", "reference", "schema", "description"),
     ("config",),
     ("document", "project_file", "variables"),
-    ("bare", "keeper", "containers", "unprivileged", "ports", "toml"),
+    ("bare", "keeper", "containers", "runtimes", "unprivileged", "ports", "toml"),
     ("output", "render", "shell", "state", "locks", "git", "repository", "masking", "owners", "libpq"),
     ("namespace",),
     ("spelling",),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from envctl import containers, services
+from envctl import runtimes, services
 from envctl.compose_file import declared_in
 from envctl.containers import Stack
 from envctl.engines.compose import errors, own
@@ -102,7 +102,7 @@ def test_what_it_depends_on_comes_with_it_and_is_built_once() -> None:
 
 
 def test_a_port_that_the_projects_file_does_not_publish_is_an_error_with_the_line_to_write() -> None:
-    stack = Stack(containers.named("docker compose"), "shop", (Path("/c/compose.yaml"),), Path("/c"))
+    stack = Stack(runtimes.named("docker compose"), "shop", (Path("/c/compose.yaml"),), Path("/c"))
     error = errors.unpublished(stack, "postgres", "db", 5433)
     assert "compose.yaml" in error.message
     assert "127.0.0.1:5433:" in error.hint

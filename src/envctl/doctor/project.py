@@ -44,14 +44,14 @@ def variables(patient: Patient) -> Iterator[Finding]:
 
 def containers_engine(patient: Patient) -> Iterator[Finding]:
     """A container engine answers, where one is asked for."""
-    from envctl import compose_file, containers
+    from envctl import compose_file, containers, runtimes
 
     project = patient.project
     options = project.config.compose if project else Compose()
     file = compose_file.project_file(options, project.root) if project else None
     engine = project.config.engine if project else "auto"
     try:
-        found = containers.detect(patient.environ, options.runtime)
+        found = runtimes.detect(patient.environ, options.runtime)
     except EnvctlError as error:
         if engine == "compose":
             yield from_error("containers", error)

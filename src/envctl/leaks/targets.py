@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from envctl import containers, shell
+from envctl import runtimes, shell
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Command
 from envctl.values import dataclass
@@ -68,7 +68,7 @@ def look(context: str, *, until: float) -> Target:
         done = shell.run(command, check=False, seconds=left)
         if done.code == 0:
             return done.out
-        named = containers.daemon_error(containers.named("docker compose"), done.err)
+        named = runtimes.daemon_error(runtimes.named("docker compose"), done.err)
         raise UnavailableError("it could not be asked", cause=shell.tail(done.err, 2)) from named
 
     with ThreadPoolExecutor(6) as pool:
@@ -159,7 +159,7 @@ def size(text: str) -> int | None:
 
 
 def _same_engine(context: str, ask: Callable[[Command], str]) -> bool:
-    return ask(endpoint(context)).strip() == containers.endpoint(containers.named("docker compose"))
+    return ask(endpoint(context)).strip() == runtimes.endpoint(runtimes.named("docker compose"))
 
 
 def _sizes(context: str, ask: Callable[[Command], str]) -> dict[str, int | None]:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from envctl import compose_file, containers, shell, state
+from envctl import compose_file, containers, runtimes, shell, state
 from envctl.compose_file import Declared, project_file
-from envctl.containers import Runtime, Stack
+from envctl.containers import Stack
 from envctl.engines.base import Record
 from envctl.engines.compose import drift as compose_drift
 from envctl.engines.compose import errors as compose_errors
@@ -24,6 +24,7 @@ from envctl.engines.compose.seen import Seen
 from envctl.engines.compose.waiting import Start
 from envctl.errors import UnavailableError
 from envctl.model import Address, Command, Resource, Running, ServerSet, Sighting, Talk
+from envctl.runtimes import Runtime
 from envctl.shell import Done
 from envctl.values import dataclass
 
@@ -65,7 +66,7 @@ class Compose:
 
     def forget(self, home: Path, running: Running | None, talk: Talk) -> None:
         """Remove what bears the set's label, whatever is on record."""
-        compose_own.remove(_runtime(running) if running else containers.detect(), home)
+        compose_own.remove(_runtime(running) if running else runtimes.detect(), home)
 
     def look(self, running: Running) -> tuple[Sighting, ...]:
         """One sighting for each service, from the engine."""
@@ -112,9 +113,9 @@ ENGINE = Compose()
 
 
 def _start(servers: ServerSet, before: Running | None, record: Record, talk: Talk, *, recreate: bool) -> Running:
-    runtime = containers.detect(preferred=getattr(servers.options, "runtime", ""))
+    runtime = runtimes.detect(preferred=getattr(servers.options, "runtime", ""))
     stack, chosen, there = _project(servers, runtime)
-    job = Start(servers, stack, chosen, there, containers.published_host(containers.endpoint(runtime)))
+    job = Start(servers, stack, chosen, there, runtimes.published_host(runtimes.endpoint(runtime)))
     before = _leave_other(before, stack, talk)
     begun = _begin(job, before)
     record(begun)
@@ -230,7 +231,7 @@ def _sighting(service: str, one: Seen | None, *, ready: bool) -> Sighting:
 
 
 def _runtime(running: Running) -> Runtime:
-    return containers.named(running.detail["runtime"])
+    return runtimes.named(running.detail["runtime"])
 
 
 def _answers(address: Address) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from envctl import compose_file, containers, shell
-from envctl.containers import Runtime, Stack
+from envctl import compose_file, containers, runtimes, shell
+from envctl.containers import Stack
 from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose.seen import Seen
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
 from envctl.model import Observed
+from envctl.runtimes import Runtime
 from envctl.shell import Done
 
 TAKEN = re.compile(r"address already in use|port is already allocated|ports are not available", re.IGNORECASE)
@@ -29,7 +30,7 @@ PROGRESS = re.compile(r"\s*(Container|Network|Volume|Image) \S+ +[A-Z]\w+ *$")
 def from_up(stack: Stack, done: Done) -> EnvctlError:
     """The error for an `up` that failed, from compose's words and from what the containers did."""
     said = done.err or done.out
-    down = containers.daemon_error(stack.runtime, said)
+    down = runtimes.daemon_error(stack.runtime, said)
     if down is not None:
         return down
     if TAKEN.search(said):

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from envctl import containers, shell
-from envctl.containers import Runtime
+from envctl import runtimes, shell
 from envctl.engines.compose import own
 from envctl.engines.compose.seen import LABEL
 from envctl.errors import UnavailableError
 from envctl.model import Command
+from envctl.runtimes import Runtime
 from envctl.values import dataclass
 
 COMPOSE = f"{LABEL}project"
@@ -62,7 +62,7 @@ def ids(runtime: Runtime, kind: str, label: str) -> list[str]:
         Command((runtime.cli, kind, "ls", *every, "--quiet", "--filter", f"label={label}")), check=False, seconds=60
     )
     if done.code != 0:
-        raise containers.daemon_error(runtime, done.err) or UnavailableError(
+        raise runtimes.daemon_error(runtime, done.err) or UnavailableError(
             f"{runtime.cli} cannot list its {kind}s", cause=shell.tail(done.err), code="daemon_down"
         )
     return sorted(set(done.out.split()))

@@ -16,13 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envctl import containers, locks, shell, state
-from envctl.containers import Runtime
+from envctl import containers, locks, runtimes, shell, state
 from envctl.engines.compose import labelled, own
 from envctl.engines.compose.labelled import Box
 from envctl.engines.compose.sizes import Sizes
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Command, Environment, Owner, Resource, silent
+from envctl.runtimes import Runtime
 from envctl.values import dataclass
 
 PROJECT = "envctl.project"
@@ -34,7 +34,7 @@ REMOVED = {"volume": ("volume", "rm"), "network": ("network", "rm"), "image": ("
 
 def of(project: str, *, stack: str = "", sizes: bool = True) -> tuple[Resource, ...]:
     """Containers, then what they use, then images. `stack` is the compose project of the project's own file."""
-    runtime = containers.detect()
+    runtime = runtimes.detect()
     boxes = labelled.boxes(runtime, labelled.ids(runtime, "container", f"{PROJECT}={project}"))
     known, last = Sizes.asked(runtime) if sizes else Sizes(), _last(project)
     theirs = {stack, "" if last.ours else last.name} - {""}
@@ -63,7 +63,7 @@ def discard(resource: Resource) -> None:
 
 
 def _remove(there: Resource) -> None:
-    runtime, ids = containers.detect(), [_note(there, "id")]
+    runtime, ids = runtimes.detect(), [_note(there, "id")]
     if there.kind == "network" and _connected(runtime, ids[0]):
         raise _in_use(there, "containers are to be started in it")
     if there.kind == "container" and _note(there, "state") == "gone":

@@ -13,10 +13,11 @@ from typing import Any
 
 from envctl import compose_file, containers, locks, shell, state
 from envctl.compose_file import Declared
-from envctl.containers import Runtime, Stack
+from envctl.containers import Stack
 from envctl.digests import hexdigest
 from envctl.errors import UnavailableError, UsageError
 from envctl.model import Container, Need, ServerSet
+from envctl.runtimes import Runtime
 
 HOME = "envctl.home"
 """The label that says which server set a container or network belongs to: by it alone they are removed."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
-from envctl import containers, shell
-from envctl.containers import Runtime
+from envctl import containers, runtimes, shell
 from envctl.errors import UnavailableError
 from envctl.model import Observed
+from envctl.runtimes import Runtime
 from envctl.values import dataclass
 
 LABEL = "com.docker.compose."
@@ -93,7 +93,7 @@ def containers_of(runtime: Runtime, project: str) -> dict[str, Seen]:
     """Compose service → its container; of several, the first one. A daemon that is down is its own error."""
     done = shell.run(containers.ps(runtime, project), check=False, seconds=60)
     if done.code != 0:
-        raise containers.daemon_error(runtime, done.err) or UnavailableError(
+        raise runtimes.daemon_error(runtime, done.err) or UnavailableError(
             f"{runtime.cli} cannot list its containers", cause=shell.tail(done.err), code="daemon_down"
         )
     found = sorted(inspect(runtime, done.out.split()), key=lambda one: one.name, reverse=True)

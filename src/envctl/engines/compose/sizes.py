@@ -9,8 +9,8 @@ from dataclasses import field
 from typing import Any
 
 from envctl import shell
-from envctl.containers import Runtime
 from envctl.model import Command
+from envctl.runtimes import Runtime
 from envctl.values import dataclass
 
 UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
