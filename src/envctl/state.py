@@ -37,12 +37,13 @@ def folder(path: Path) -> Path:
     if root() in path.parents:
         refuse_unfit()
     try:
-        for one in (*reversed(path.parents), path):
-            if not one.exists():
-                one.mkdir(mode=0o700, exist_ok=True)
-                one.chmod(0o700)  # whatever the umask is
         if not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            for one in (*reversed(path.parents), path):
+                if not one.exists():
+                    one.mkdir(mode=0o700, exist_ok=True)
+                    one.chmod(0o700)  # whatever the umask is
+            if not path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         _refuse_shared(path, path.stat())
     except OSError as error:
         raise unwritable(path, error) from error

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from postgres_ground import ask, connect, names
+from psycopg import sql
 from service_ground import Servers, serving, settings_for
 from templates_ground import Shop, rows, shop, tables, tables_of
 
 from envctl import services, templates
+from envctl.engines.embedded import folders
 from envctl.errors import UnavailableError
 from envctl.model import Address, Resource
 from envctl.services.base import Template
-from envctl.services.postgres import sessions
+from envctl.services.postgres import copying, sessions
 from envctl.templates import upkeep
 
 
@@ -196,12 +202,62 @@ def test_a_durable_server_is_measured_once_for_each_way(servers: Servers, tmp_pa
         made = shop(tmp_path / "one", address, name)
         made.write(tables(["t1"]))
         template = made.ready().template
-        for number in range(3):
+        for number in range(4):
             assert tables_of(made.clone(template, f"gw{number}")) == {"revisions", "t1"}
-        (file,) = upkeep.memory(made.project).glob("copying/*.json")
-        known = json.loads(file.read_text())
-        assert set(known[str((template.bytes >> 20).bit_length())]) == {"FILE_COPY", "WAL_LOG"}
+        assert set(remembered(made, template)) == {"FILE_COPY", "WAL_LOG", *clones(address)}
         sessions.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file of another file system")
+@pytest.mark.parametrize("name", ["dev", "test"])
+def test_where_the_disk_cannot_clone_files_the_server_copies_them(
+    servers: Servers, tmp_path: Path, name: Literal["dev", "test"]
+) -> None:
+    if servers.engine != "embedded":
+        pytest.skip("a server's files are within reach only where it is embedded")
+    settings = settings_for("postgres")
+    with serving(servers.engine, "postgres", settings, tmp_path / "server", name=name) as address:
+        if not clones(address):
+            pytest.skip("this PostgreSQL knows no other way than its own")
+        made = shop(tmp_path / "one", address, f"shop{secrets.token_hex(3)}")
+        made.write(tables(["t1"]))
+        template = made.ready().template
+        with foreign_file(address, template, tmp_path):
+            for number in range(4):
+                assert tables_of(made.clone(template, f"gw{number}")) == {"revisions", "t1"}
+        assert remembered(made, template)["clone"] == copying.NEVER
+        sessions.close()
+
+
+def remembered(made: Shop, template: Template) -> dict[str, float]:
+    """What is known of copying templates of that size."""
+    (file,) = upkeep.memory(made.project).glob("copying/*.json")
+    known: dict[str, float] = json.loads(file.read_text())[str((template.bytes >> 20).bit_length())]
+    return known
+
+
+def clones(address: Address) -> list[str]:
+    """PostgreSQL's own word for its third way, where it has that."""
+    return ["clone"] if ask(address, b"SELECT 1 FROM pg_settings WHERE name = 'file_copy_method'") else []
+
+
+@contextmanager
+def foreign_file(address: Address, template: Template, folder: Path) -> Iterator[None]:
+    """One of the template's files lies on another file system: no system call can copy it then."""
+    place = "SELECT current_setting('data_directory'), oid FROM pg_database WHERE datname = {}"
+    ((data, oid),) = ask(address, sql.SQL(place).format(sql.Literal(template.name)))
+    there = Path(data) / "base" / str(oid)
+    elsewhere = folder if there.stat().st_dev != folder.stat().st_dev else folders.MEMORY
+    with tempfile.NamedTemporaryFile(dir=elsewhere, prefix="envctl-test-") as source:
+        Path(source.name).chmod(0o644)
+        target = there / "envctl-test"
+        target.touch()
+        subprocess.run(["mount", "--bind", source.name, str(target)], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", str(target)], check=True)
+            target.unlink()
 
 
 def test_a_session_of_a_namespace_cannot_enter_a_template(checkout: Shop) -> None:

@@ -98,6 +98,7 @@ class Attendant:
 
     def _fresh_database(self, question: Mapping[str, Any], caller: Caller) -> Answer:
         access = self.sandboxes.fresh_database(self.worker_of(question.get("worker", "")))
+        caller.later.append(self.sandboxes.look_ahead)
         return self._lent(access, access.values["database"], caller)
 
     def _fresh_bucket(self, question: Mapping[str, Any], caller: Caller) -> Answer:

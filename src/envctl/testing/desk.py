@@ -29,6 +29,8 @@ class Caller:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.later: list[Callable[[], None]] = []
+        """What no answer waits for; it is begun when the answer is on its way."""
 
 
 @contextmanager
@@ -102,6 +104,8 @@ class _Desk:
         with suppress(OSError), connection, connection.makefile("rb") as questions:
             for line in questions:
                 connection.sendall(json.dumps(self.answer(line, caller)).encode() + b"\n")
+                while caller.later:
+                    caller.later.pop()()
         self.left(caller)
 
     def answer(self, line: bytes, caller: Caller) -> Answer:

@@ -57,6 +57,7 @@ class Sandboxes:
         self._trouble: BaseException | None = None
         self._finding = threading.Lock()
         self._made: dict[str, Future[Sandbox]] = {}
+        self._claims: dict[tuple[str, str], Claim] = {}
         self._fresh: dict[str, Fresh] = {}
         self.copies = 0
         self.copying = 0.0
@@ -108,17 +109,16 @@ class Sandboxes:
             claim = self._claim(name, worker)
             called = claim.names["database"] + self._mark()
             access = templates.fresh(self.project, self._address(name), name, ready.template, claim, called)
-            self._ahead(name, ready.template)
             return self._lent(name, worker, access, called)
         raise UsageError(
             "this run has no database that a test could have a copy of",
             hint="give it [services.postgres] with `migrate`",
         )
 
-    def _ahead(self, service: str, template: Template) -> None:
-        """The next test will want one too: make it while this one runs."""
-        address = self._address(service)
-        self._pool.submit(templates.refill, self.project, address, service, template, AHEAD)
+    def look_ahead(self) -> None:
+        """The next test will want a database too: make it while this one runs."""
+        for name, ready in self.build().items():
+            self._pool.submit(templates.refill, self.project, self._address(name), name, ready.template, AHEAD)
 
     def fresh_bucket(self, worker: str, logical: str = "") -> Access:
         """One more bucket, empty, with a key of its own."""
@@ -208,7 +208,11 @@ class Sandboxes:
         return access
 
     def _claim(self, name: str, worker: str) -> Claim:
-        return sandbox.claim(self.project, name, worker, lease=self.lease, memory=self.memory)
+        known = self._claims.get((name, worker))
+        if known is None:
+            known = sandbox.claim(self.project, name, worker, lease=self.lease, memory=self.memory)
+            self._claims[name, worker] = known
+        return known
 
     def _address(self, name: str) -> Address:
         return self.running.servers[name].address

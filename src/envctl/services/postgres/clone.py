@@ -25,7 +25,6 @@ _LOCK = """
     SELECT pg_advisory_{verb}{shared}(hashtextextended('envctl login ' || %s, 0)),
            pg_advisory_{verb}(hashtextextended('envctl database ' || %s, 0))
 """
-_MAY_MAKE_LOGINS = ", (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)"
 
 
 def clone(address: Address, claim: Claim, template: Template, *, superuser: bool, memory: Path) -> Access:
@@ -46,16 +45,19 @@ def fresh(address: Address, claim: Claim, template: Template, name: str, *, memo
     from psycopg import errors
 
     records.legal(name)
-    with sessions.reused(address) as connection, _reserved(connection, claim.identity, name, "_shared") as roles:
-        login = claim.identity if roles else ""
+    with sessions.reused(address) as connection:
+        login = claim.identity if create.powers_of(connection).roles else ""
         try:
-            database = _copy(connection, template, name, login, claim.owner, memory)
+            if not pool.take(connection, template, name, login, claim.owner):  # in one step, which needs no locks
+                with _reserved(connection, claim.identity, name, "_shared"):
+                    _copy(connection, template, name, login, claim.owner, memory)
         except errors.UndefinedObject as error:
             raise EnvctlError(
                 f"there is no login {login!r} that could have the database {name!r}",
                 hint="ask for the sandbox itself first: the login is made with it",
             ) from error
-    user = (claim.identity, claim.secret) if roles else (address.user, address.password)
+    user = (login, claim.secret) if login else (address.user, address.password)
+    database = Resource(SERVICE, "database", name, claim.owner)
     return Access((database,), create.values(address, name, *user), created=True)
 
 
@@ -81,11 +83,11 @@ def _left_over(connection: Connection, claim: Claim, name: str) -> Resource | No
 
 
 @contextmanager
-def _reserved(connection: Connection, login: str, name: str, shared: str = "") -> Iterator[bool]:
-    """Hold the locks for a login and a database of it, asked for at once; says whether we may make logins here."""
-    row = connection.execute(_LOCK.format(verb="lock", shared=shared) + _MAY_MAKE_LOGINS, (login, name)).fetchone()
+def _reserved(connection: Connection, login: str, name: str, shared: str = "") -> Iterator[None]:
+    """Hold the locks for a login and a database of it, asked for at once."""
+    connection.execute(_LOCK.format(verb="lock", shared=shared), (login, name))
     try:
-        yield bool(row and row[2])
+        yield
     finally:
         if not connection.closed:
             connection.execute(_LOCK.format(verb="unlock", shared=shared), (login, name))
@@ -105,15 +107,18 @@ def make(connection: Connection, template: Template, name: str, login: str, memo
     """A copy that nobody can enter yet; its owner and its connection limit say already whose it is."""
     from psycopg import errors, sql
 
-    with copying.strategy(connection, memory, template.bytes) as strategy:
-        statement = sql.SQL(
-            f"CREATE DATABASE {{}} TEMPLATE {{}} {{}} {strategy} ALLOW_CONNECTIONS false CONNECTION LIMIT {UNFINISHED}"
-        )
-        owned = sql.SQL("OWNER {}").format(sql.Identifier(login)) if login else sql.SQL("")
-        try:
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template.name), owned))
-        except errors.InvalidCatalogName as error:
-            raise gone(template) from error
+    owned = sql.SQL("OWNER {}").format(sql.Identifier(login)) if login else sql.SQL("")
+    names = sql.Identifier(name), sql.Identifier(template.name), owned
+
+    def create_with(strategy: str) -> None:
+        statement = f"CREATE DATABASE {{}} TEMPLATE {{}} {{}} {strategy}"
+        closed = f"ALLOW_CONNECTIONS false CONNECTION LIMIT {UNFINISHED}"
+        connection.execute(sql.SQL(f"{statement} {closed}").format(*names))
+
+    try:
+        copying.fastest(connection, memory, template.bytes, create_with)
+    except errors.InvalidCatalogName as error:
+        raise gone(template) from error
 
 
 def settle(connection: Connection, template: Template, name: str) -> None:
