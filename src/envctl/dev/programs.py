@@ -17,6 +17,7 @@ from envctl.processes import Process, Write, run_all, run_foreground
 from envctl.project import Project
 from envctl.sandbox import Sandbox
 from envctl.servers import Servers
+from envctl.toml.words import did_you_mean
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the servers under a running command."""
@@ -67,14 +68,14 @@ def run_beside(chosen: Sequence[Process], work: Callable[[], int], *, write: Wri
 def processes(ready: Sandbox, names: Sequence[str], talk: Talk) -> list[Process]:
     """The configured processes of those names, each on this namespace's own port, free at this moment."""
     configured = ready.project.config.dev.processes
-    for name in names:
-        if name not in configured:
-            known = ", ".join(configured) or "none"
-            raise UsageError(f"no process is called {name}", cause=f"configured under [dev.processes]: {known}")
     if not configured:
         raise UsageError(
             "this project has no processes", hint="add [dev.processes.NAME] to envctl.toml, or give a command after --"
         )
+    for name in names:
+        if name not in configured:
+            cause = f"configured under [dev.processes]: {', '.join(configured)}"
+            raise UsageError(f"no process is called {name}", cause=cause, hint=did_you_mean(name, configured))
     return [_process(ready, name, _port(ready.project, name, talk)) for name in names or configured]
 
 
