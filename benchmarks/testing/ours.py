@@ -135,7 +135,7 @@ def cold(place: Place) -> Contender:
     def after() -> None:
         stop(place)
 
-    command = (ENVCTL, "test")
+    command = (ENVCTL, "test", "--timings", str(place.state.with_suffix(".timings")))
     return Contender(
         "envctl test, cold", "its own, started by it", place.folder, command, place.environment, before, after
     )

@@ -103,6 +103,7 @@ def noise(report: Report) -> str:
 def cold(folder: Path, rounds: int, report: Report) -> None:
     """From nothing: a server is started, and everything is migrated."""
     walls: dict[str, list[float]] = {}
+    spent: list[dict[str, float]] = []
     with ours.checkout(folder / "ours") as place:
         ours.stop(place)
         for number in range(rounds):
@@ -111,12 +112,18 @@ def cold(folder: Path, rounds: int, report: Report) -> None:
                 walls.setdefault(name, []).append(wall)
             lap = rivals.run(ours.cold(place), folder / "clock")
             walls.setdefault("envctl test, cold", []).append(lap.wall)
+            spent.append(ours.phases(place.state.with_suffix(".timings")))
             print("  cold: " + ", ".join(f"{name} {samples[-1]:.2f} s" for name, samples in walls.items()), flush=True)
     own = walls["envctl test, cold"]
     report.figures += [Figure(f"from nothing: {name}", tuple(samples)) for name, samples in walls.items()]
     for name, samples in walls.items():
         if samples is not own:
-            report.aims.append(Aim(f"cold run ÷ {name}", 0.6, ratio(own, samples), "x"))
+            report.aims.append(Aim(f"cold run ÷ {name}", 0.6, ratio(own, samples), "x", profile=profile(spent)))
+
+
+def profile(spent: Sequence[dict[str, float]]) -> str:
+    """The median of each phase."""
+    return ", ".join(f"{name} {statistics.median(one[name] for one in spent):.2f} s" for name in spent[0])
 
 
 def from_nothing(folder: Path, build: Any) -> tuple[str, float]:
