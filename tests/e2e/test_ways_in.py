@@ -62,6 +62,7 @@ def test_after_a_switch_it_is_told_whose_environment_is_up_and_how_to_get_one(
         assert f"what is up in this checkout is {mine}, by `envctl dev run`" in said
         assert "hint: envctl dev up, which makes feature_other_" in said
         assert "git switch main" in said
+        assert "git switch" not in envctl("--namespace", "theirs", *words, cwd=place, code=4).err
         envctl("dev", "up", cwd=place)
         envctl(*words, cwd=place)
 
