@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from service_ground import Ground, Servers, engine_names, settings_for
 
 from envctl import services
+from envctl.errors import EnvctlError
 
 __all__ = ["Ground"]
 
@@ -41,10 +42,21 @@ def service(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def ground(servers: Servers, service: str, tmp_path: Path) -> Ground:
+def ground(servers: Servers, service: str, tmp_path: Path) -> Iterator[Ground]:
     """The service on a running server, with a project of this test's own."""
     subject = services.get(service)
     project = f"shop{secrets.token_hex(3)}"
     memory = tmp_path / "memory"
     memory.mkdir(mode=0o700)
-    return Ground(subject, settings_for(service), servers.address(service), project, memory)
+    made = Ground(subject, settings_for(service), servers.address(service), project, memory)
+    yield made
+    if service == "s3":
+        clear(made)
+
+
+def clear(ground: Ground) -> None:
+    """Drop what a test has left: SeaweedFS writes all of its keys anew for each that comes or goes."""
+    for each in (ground, ground.stranger()):
+        for resource in ground.service.list(ground.address, each.project):
+            with suppress(EnvctlError):
+                ground.service.drop(ground.address, resource)
