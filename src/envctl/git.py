@@ -1,20 +1,16 @@
 """What git knows about a checkout.
 
-The first half reads git's own files and is all that naming needs: no git program, no start-up cost. The second half
-asks the git program. `GIT_DIR` and its relatives are ignored on purpose: git sets them for its hooks, where they
-name the repository that runs the hook, which need not be the one that we were asked about.
+It is read from git's own files: no git program, no start-up cost. Only refs in a reftable are asked of the program.
+`GIT_DIR` and its relatives are ignored on purpose: git sets them for its hooks, where they name the repository that
+runs the hook, which need not be the one that we were asked about.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from envctl.errors import EnvctlError, UnavailableError
+from envctl.errors import EnvctlError
 from envctl.values import dataclass
-
-if TYPE_CHECKING:
-    from git import Git
 
 UNKNOWN = "refs/heads/.invalid"
 """What HEAD says where the refs are kept in a reftable, which only the git program can read."""
@@ -31,19 +27,7 @@ class Checkout:
     git_dir: Path
     common_dir: Path
     branch: str
-    detached: bool
     head: str
-
-
-@dataclass(frozen=True, slots=True)
-class Worktree:
-    """A working tree as git lists it; `prunable` when git finds its folder gone, and not because it is locked."""
-
-    path: Path
-    branch: str
-    head: str
-    locked: bool
-    prunable: bool
 
 
 def checkout(path: Path) -> Checkout | None:
@@ -78,31 +62,6 @@ def branch_of(git_dir: Path) -> str:
 def linked(checkout: Checkout) -> bool:
     """Whether it is a worktree beside others, whose own folder inside the repository goes when git removes it."""
     return checkout.git_dir.parent == checkout.common_dir / "worktrees"
-
-
-def worktrees(checkout: Checkout) -> list[Worktree]:
-    """Every working tree of the repository that git knows of, the main one first."""
-    listing = _ask(checkout, "worktree", "list", "--porcelain", "-z")
-    records = (_fields(record) for record in listing.split("\0\0") if record.strip("\0"))
-    return [
-        Worktree(
-            path=Path(fields["worktree"]),
-            branch=fields.get("branch", "").removeprefix("refs/heads/"),
-            head=fields.get("HEAD", "").strip("0"),
-            locked="locked" in fields,
-            prunable="prunable" in fields,
-        )
-        for fields in records
-    ]
-
-
-def branches(checkout: Checkout) -> set[str]:
-    """The names of all branches that are here or were on a remote when it was last asked."""
-    remotes = sorted(_ask(checkout, "remote").split("\n"), key=len, reverse=True)
-    refs = _ask(checkout, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes").split("\n")
-    local = {ref.removeprefix("refs/heads/") for ref in refs if ref.startswith("refs/heads/")}
-    there = (ref.removeprefix("refs/remotes/") for ref in refs if ref.startswith("refs/remotes/"))
-    return local | ({_without_remote(name, remotes) for name in there} - {"HEAD"})
 
 
 def _look(path: Path) -> Checkout | str:
@@ -140,13 +99,13 @@ def _read(root: Path, git_dir: Path) -> Checkout:
         branch = _run(git_dir, common, "symbolic-ref", "--quiet", "HEAD").removeprefix("refs/heads/")
         branch = "" if branch == ".invalid" else branch
         commit = _run(git_dir, common, "rev-parse", "--verify", "--quiet", "HEAD")
-        return Checkout(root, git_dir, common, branch or _rebased(git_dir), not branch, commit)
+        return Checkout(root, git_dir, common, branch or _rebased(git_dir), commit)
     if head.startswith("ref:"):
         ref = head.removeprefix("ref:").strip()
-        return Checkout(root, git_dir, common, ref.removeprefix("refs/heads/"), False, _commit(common, ref))
+        return Checkout(root, git_dir, common, ref.removeprefix("refs/heads/"), _commit(common, ref))
     if not _is_commit(head):
         raise ValueError(f"{git_dir / 'HEAD'} names neither a branch nor a commit")
-    return Checkout(root, git_dir, common, _rebased(git_dir), True, head)
+    return Checkout(root, git_dir, common, _rebased(git_dir), head)
 
 
 def _rebased(git_dir: Path) -> str:
@@ -216,46 +175,6 @@ def _run(git_dir: Path, common: Path, *words: str) -> str:
     return done.out.strip() if done.code == 0 else ""
 
 
-def _ask(checkout: Checkout, *words: str) -> str:
-    """What the git program prints; an error where it cannot answer, as silence would read as "all gone"."""
-    try:
-        import git
-    except ImportError as error:
-        raise _no_git(error) from error
-    program: Git = git.Git(checkout.root)
-    program.update_environment(**_environment(checkout.git_dir, checkout.common_dir))
-    try:
-        return str(program.execute(["git", *words]))
-    except git.GitCommandNotFound as error:
-        raise _no_git(error) from error
-    except git.GitCommandError as error:
-        raise EnvctlError(
-            f"git {words[0]} failed in {checkout.root}",
-            cause=str(error.stderr).strip(),
-            hint="run it there by hand: git status",
-            code="git",
-        ) from error
-
-
 def _environment(git_dir: Path, common: Path) -> dict[str, str]:
     """The variables with which git looks at this repository, whatever a hook has set for another one."""
     return {"GIT_DIR": str(git_dir), "GIT_COMMON_DIR": str(common)}
-
-
-def _no_git(error: Exception) -> UnavailableError:
-    return UnavailableError(
-        "the git program is not installed, or not on PATH",
-        cause=str(error).splitlines()[0],
-        hint="install git; names work without it, what looks at branches and worktrees does not",
-        code="no_git",
-    )
-
-
-def _fields(record: str) -> dict[str, str]:
-    lines = (line.partition(" ") for line in record.strip("\0").split("\0"))
-    return {key: value for key, _, value in lines}
-
-
-def _without_remote(name: str, remotes: list[str]) -> str:
-    known = next((remote for remote in remotes if name.startswith(f"{remote}/")), name.partition("/")[0])
-    return name.removeprefix(f"{known}/")

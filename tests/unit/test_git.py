@@ -6,13 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from envctl import git, namespace
-from envctl.errors import EnvctlError, UnavailableError
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="the git program makes the repositories")
 
@@ -70,7 +68,7 @@ def name(path: Path) -> str:
 def test_an_ordinary_checkout_from_any_folder_in_it(repository: Path) -> None:
     (repository / "src/deep").mkdir(parents=True)
     head = run(repository, "rev-parse", "HEAD")
-    expected = git.Checkout(repository, repository / ".git", repository / ".git", "main", False, head)
+    expected = git.Checkout(repository, repository / ".git", repository / ".git", "main", head)
     for folder in (".", "src", "src/deep", ".git", ".git/refs/heads"):
         assert look(repository / folder) == expected
 
@@ -87,7 +85,7 @@ def test_any_branch_that_git_allows(repository: Path, branch: str) -> None:
     run(repository, "update-ref", f"refs/heads/{branch}", "HEAD")
     run(repository, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
     found = look(repository)
-    assert (found.branch, found.detached, found.head) == (branch, False, run(repository, "rev-parse", "HEAD"))
+    assert (found.branch, found.head) == (branch, run(repository, "rev-parse", "HEAD"))
     assert re.fullmatch("([a-z0-9]+_)+[0-9a-f]{8}", name(repository))
 
 
@@ -103,7 +101,7 @@ def test_packed_refs_are_read(repository: Path) -> None:
 def test_an_unborn_branch_has_a_name_and_no_commit(tmp_path: Path) -> None:
     run(tmp_path, "init", "-q", "-b", "first/steps")
     found = look(tmp_path)
-    assert (found.branch, found.detached, found.head) == ("first/steps", False, "")
+    assert (found.branch, found.head) == ("first/steps", "")
     assert git.default_branch(found) == "first/steps"
     run(tmp_path, "symbolic-ref", "HEAD", f"refs/heads/{'x' * 300}")
     assert look(tmp_path).branch == "x" * 300
@@ -114,7 +112,7 @@ def test_a_detached_head_keeps_one_name_while_commits_are_made(repository: Path)
     before = name(repository)
     head = commit(repository, "more")
     found = look(repository)
-    assert (found.branch, found.detached, found.head) == ("", True, head)
+    assert (found.branch, found.head) == ("", head)
     assert before == name(repository)
     assert before.startswith("detached_")
 
@@ -129,10 +127,9 @@ def test_a_rebase_in_progress_keeps_the_branch_and_its_name(repository: Path, ba
     run(repository, "checkout", "-q", "feature/x")
     run(repository, "rebase", backend, "main", code=1)
     found = look(repository)
-    assert (found.branch, found.detached) == ("feature/x", True)
+    assert found.branch == "feature/x"
     assert name(repository) == before
     run(repository, "rebase", "--abort")
-    assert look(repository).detached is False
 
 
 def test_a_rebase_of_a_detached_head_has_no_branch(repository: Path) -> None:
@@ -151,10 +148,6 @@ def test_a_linked_worktree_is_a_checkout_of_its_own(repository: Path, tmp_path: 
     assert found.common_dir == main.common_dir != found.git_dir
     assert git.default_branch(found) == "main"
     assert name(found.root) != name(main.root)
-    assert [(one.path, one.branch, one.head) for one in git.worktrees(found)] == [
-        (repository, "main", main.head),
-        (tmp_path / "linked", "feature", main.head),
-    ]
 
 
 def test_a_submodule_is_a_checkout_of_its_own(repository: Path, tmp_path: Path) -> None:
@@ -167,7 +160,6 @@ def test_a_submodule_is_a_checkout_of_its_own(repository: Path, tmp_path: Path) 
     assert (found.root, found.branch) == (outer / "inner", "feature")
     assert found.git_dir == outer / ".git/modules/inner"
     assert look(outer).branch == "trunk"
-    assert git.branches(found) == {"main", "feature"}
 
 
 def test_a_bare_repository_and_the_worktrees_around_one(repository: Path, tmp_path: Path) -> None:
@@ -180,9 +172,6 @@ def test_a_bare_repository_and_the_worktrees_around_one(repository: Path, tmp_pa
     run(tmp_path / "hub", "worktree", "add", "-q", "-b", "feature", "feature")
     found = look(tmp_path / "hub/feature")
     assert (found.branch, found.common_dir) == ("feature", bare)
-    for place in (bare, tmp_path / "hub", tmp_path / "hub/feature"):
-        assert [one.path for one in git.worktrees(look(place))] == [bare, tmp_path / "hub/feature"]
-        assert git.branches(look(place)) == {"main", "feature"}
 
 
 @pytest.mark.parametrize(
@@ -194,8 +183,6 @@ def test_any_path_that_a_file_system_allows(tmp_path: Path, folder: str) -> None
     run(place, "init", "-q", "-b", "main")
     commit(place)
     assert look(place).root == place
-    assert [one.path for one in git.worktrees(look(place))] == [place]
-    assert git.branches(look(place)) == {"main"}
     assert re.fullmatch("main_[0-9a-f]{8}", name(place))
 
 
@@ -261,37 +248,13 @@ def test_the_default_branch_is_origins_then_main_then_master_then_this_one(repos
     assert git.default_branch(look(clone)) == "feature"
 
 
-def test_branches_are_those_here_and_those_of_every_remote(repository: Path, tmp_path: Path) -> None:
-    run(repository, "branch", "feature/only-there")
-    clone = tmp_path / "clone"
-    run(tmp_path, "clone", "-q", str(repository), str(clone))
-    run(clone, "remote", "add", "team/a", str(repository))
-    run(repository, "branch", "new")
-    run(clone, "fetch", "-q", "team/a")
-    run(clone, "branch", "local/ü")
-    assert git.branches(look(clone)) == {"main", "feature/only-there", "new", "local/ü"}
-    run(repository, "branch", "-D", "feature/only-there")
-    run(clone, "fetch", "-q", "--all", "--prune")
-    assert git.branches(look(clone)) == {"main", "new", "local/ü"}
-
-
-def test_a_removed_worktree_is_prunable_and_a_locked_one_is_not(repository: Path, tmp_path: Path) -> None:
-    for branch in ("gone", "away"):
-        run(repository, "worktree", "add", "-q", "-b", branch, str(tmp_path / branch))
-    run(repository, "worktree", "lock", "--reason", "on a\nremovable disk", str(tmp_path / "away"))
-    for branch in ("gone", "away"):
-        shutil.rmtree(tmp_path / branch)
-    found = {one.branch: (one.locked, one.prunable) for one in git.worktrees(look(repository))}
-    assert found == {"main": (False, False), "gone": (False, True), "away": (True, False)}
-
-
 def test_variables_of_a_hook_of_another_repository_change_nothing(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
     run(tmp_path, "init", "-q", "-b", "strange", str(other))
     commit(other, "other")
-    before = (look(repository), git.branches(look(repository)), git.worktrees(look(repository)))
+    before = look(repository)
     for variable, place in {
         "GIT_DIR": ".git",
         "GIT_COMMON_DIR": ".git",
@@ -300,40 +263,15 @@ def test_variables_of_a_hook_of_another_repository_change_nothing(
         monkeypatch.setenv(variable, str(other / place))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
-    assert (look(repository), git.branches(look(repository)), git.worktrees(look(repository))) == before
+    assert look(repository) == before
 
 
-def test_without_the_git_program_names_work_and_questions_say_what_to_do(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_git_program_names_work(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     expected = (name(repository), look(repository))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert (name(repository), look(repository)) == expected
     assert git.default_branch(look(repository)) == "main"
-    script = """
-import sys
-from pathlib import Path
-from envctl import git
-from envctl.errors import UnavailableError
-try:
-    git.branches(git.checkout(Path(sys.argv[1])))
-except UnavailableError as error:
-    print(error.code, error.hint)
-"""
-    done = subprocess.run([sys.executable, "-c", script, str(repository)], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("no_git install git")
-    for question in (git.branches, git.worktrees):
-        with pytest.raises(UnavailableError, match="not installed"):
-            question(look(repository))
-
-
-def test_a_question_that_git_cannot_answer_is_an_error_and_not_an_empty_answer(repository: Path) -> None:
-    found = look(repository)
-    (repository / ".git/config").write_text("[broken")
-    with pytest.raises(EnvctlError) as error:
-        git.branches(found)
-    assert "config" in error.value.cause
 
 
 def test_a_reftable_that_cannot_be_read_has_no_branch(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +280,7 @@ def test_a_reftable_that_cannot_be_read_has_no_branch(repository: Path, monkeypa
     for path in (os.environ["PATH"], str(repository)):
         monkeypatch.setenv("PATH", path)
         found = look(repository)
-        assert (found.branch, found.detached) == ("", True)
+        assert found.branch == ""
         assert name(repository).startswith("detached_")
 
 
@@ -353,7 +291,7 @@ def test_a_reftable_is_read_by_the_git_program(tmp_path: Path) -> None:
     head = commit(tmp_path)
     run(tmp_path, "checkout", "-q", "-b", "feature")
     found = look(tmp_path)
-    assert (found.branch, found.detached, found.head) == ("feature", False, head)
+    assert (found.branch, found.head) == ("feature", head)
     assert git.default_branch(found) == "main"
     run(tmp_path, "checkout", "-q", "--detach")
-    assert (look(tmp_path).branch, look(tmp_path).detached) == ("", True)
+    assert look(tmp_path).branch == ""
