@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from envctl import leases, locks, migrations, ports, recall, services, state, variables, workspaces
+from envctl import hosts, leases, locks, migrations, ports, recall, services, state, variables, workspaces
 from envctl.migrations import Fingerprint, Migration
 from envctl.model import Access, Claim, Owner, Resource, Running, Talk, silent
 from envctl.project import Project
@@ -140,7 +139,7 @@ def owner(project: Project, worker: str = "", *, lease: str = "") -> Owner:
         namespace=project.namespace.name,
         workspace=str(project.root),
         branch=project.namespace.branch,
-        host=socket.gethostname(),
+        host=hosts.recorded(),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         worker=worker,
         lease=lease,

@@ -24,7 +24,7 @@ LAYERS = (
     ("config",),
     ("document", "project_file", "variables"),
     ("bare", "keeper", "containers", "runtimes", "unprivileged", "ports", "toml"),
-    ("output", "render", "shell", "state", "locks", "git", "repository", "masking", "owners", "libpq"),
+    ("output", "render", "shell", "state", "hosts", "locks", "git", "repository", "masking", "owners", "libpq"),
     ("namespace",),
     ("spelling",),
     ("environments", "settings", "digests"),

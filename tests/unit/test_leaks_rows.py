@@ -61,7 +61,7 @@ def test_leaks_go_before_places_that_could_not_be_looked_at(
 )
 def test_what_is_on_record_as_somebody_elses_is_no_leak_of_ours(owner: Owner | None, expected: str) -> None:
     found = Finding(Resource("postgres", "database", "d", owner), "dev-embedded", "dev", "unexplained", "why")
-    assert rows.row(found, project="shop", host="here").verdict == expected
+    assert rows.row(found, project="shop", mine={"here"}).verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_is_on_record_as_somebody_elses_is_no_leak_of_ours(owner: Owner | N
 )
 def test_kinds_say_what_a_database_is_for(changes: dict[str, Any], kind: str) -> None:
     found = Finding(Resource("postgres", "database", "d", replace(OWNER, **changes)), "p", "dev", "idle", "why")
-    assert rows.row(found, project="shop", host="here").kind == kind
+    assert rows.row(found, project="shop", mine={"here"}).kind == kind
 
 
 def test_an_audit_is_one_json_document() -> None:

@@ -7,7 +7,7 @@ import shlex
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 
-from envctl import leases, sandbox, servers, services, workspaces
+from envctl import hosts, leases, sandbox, servers, services, workspaces
 from envctl.dev import tests
 from envctl.errors import UnavailableError, UsageError
 from envctl.model import Address, Holder, Resource, Running, Sighting, Talk
@@ -116,7 +116,7 @@ def _refuse_anothers(project: Project, running: Running) -> None:
             shared = running.engine == "external"
             raise UsageError(
                 f"the {one.kind} {one.name} is of another checkout, and nothing was deleted",
-                cause=f"{one.owner.workspace} on {one.owner.host} made it, this one is {root}",
+                cause=f"{one.owner.workspace} on {hosts.name(one.owner.host)} made it, this one is {root}",
                 hint="reset it there, or remove it by hand"
                 if shared
                 else "reset it there; if that is no more, or is here now, `envctl dev up` takes its data over",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from envctl import git, leases, namespace, repository, workspaces
+from envctl import git, hosts, leases, namespace, repository, workspaces
 from envctl.errors import EnvctlError
 from envctl.inventory import clock, spared
 from envctl.inventory.verdicts import Facts, RunState, Whereabouts
@@ -28,7 +27,8 @@ def gather(project: Project) -> Facts:
         project=project.config.project,
         patterns=project.config.names,
         buckets=project.buckets,
-        host=socket.gethostname(),
+        host=hosts.this_host(),
+        hosts=hosts.former(),
         now=clock.now(),
         runs={record.id: _state(alive) for record, alive in runs},
         unread={

@@ -8,7 +8,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Literal
 
-from envctl import namespace
+from envctl import hosts, namespace
 from envctl.environments import PRIMARY, Patterns, fill
 from envctl.model import Finding, Owner, Resource, Verdict
 from envctl.services.postgres import private
@@ -57,6 +57,8 @@ class Facts:
     buckets: tuple[str, ...]
     host: str
     now: datetime
+    hosts: frozenset[str] = frozenset()
+    """What this machine was called before."""
     runs: Mapping[str, RunState] = field(default_factory=dict)
     """Every run on record, by its id."""
     unread: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +73,10 @@ class Facts:
     """What a person has restored, by name, and until when it is left alone."""
     users: Mapping[str, str] = field(default_factory=dict)
     """Who uses a namespace now, in words; under "" somebody of whom it cannot be told."""
+
+    def ours(self, host: str) -> bool:
+        """Whether a record means this machine."""
+        return host == self.host or host in self.hosts
 
     def user(self, namespace: str) -> str:
         """Who uses that namespace, or may."""
@@ -107,8 +113,9 @@ def by_hand(owner: Owner) -> str:
 def _judged(seen: Found, owner: Owner, facts: Facts) -> Judged:
     if owner.project != facts.project:
         return "unexplained", f"it belongs to the project {owner.project}", ""
-    if seen.reach == "network" and owner.host != facts.host:
-        return "unexplained", f"it was made on the host {owner.host}, and only that one knows who uses it", ""
+    if seen.reach == "network" and not facts.ours(owner.host):
+        where = hosts.told(owner.host, facts.host)
+        return "unexplained", f"it was made on {where}, and only that one knows who uses it", ""
     if quarantined(seen.resource):
         return _in_quarantine(seen, owner, facts)
     if owner.notes.get("kind") in SHARED:
@@ -183,8 +190,9 @@ def _ephemeral(seen: Found, owner: Owner, facts: Facts) -> Judged:
         return "unexplained", f"its run {owner.lease} is not on record here: it may be another user's", ""
     if not _named(seen.resource, owner, facts, primary=False):
         return "unexplained", "its name is none that the patterns of this project make", ""
-    if owner.host and owner.host != facts.host:
-        return "unexplained", f"a run on the host {owner.host} made it, and it was brought here", by_hand(owner)
+    if owner.host and not facts.ours(owner.host) and owner.host != hosts.name(facts.host):
+        where = hosts.told(owner.host, facts.host)
+        return "unexplained", f"a run on {where} made it, and it was brought here", by_hand(owner)
     return "orphan", f"its run {owner.lease} has ended: only runs on record here work there", CLEAN
 
 

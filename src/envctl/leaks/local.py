@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from envctl import inventory, leases, locks, servers
+from envctl import hosts, inventory, leases, locks, servers
 from envctl.leaks.rows import Row, row
 from envctl.model import Talk, Unseen
 from envctl.project import Project
@@ -25,8 +25,8 @@ def look(project: Project, *, start: bool, wait: float, talk: Talk) -> Seen:
         if start:
             _start(project, stack, wait, talk)
         found = inventory.take(project, command="leaks", wait=wait, talk=talk)
-    host = socket.gethostname()
-    rows = [row(one, project=project.config.project, host=host) for one in found.findings]
+    mine = {socket.gethostname(), hosts.this_host(), *hosts.former()}
+    rows = [row(one, project=project.config.project, mine=mine) for one in found.findings]
     return (*rows, *_state(project)), found.unseen
 
 

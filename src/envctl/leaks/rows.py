@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 from typing import Any, get_args
 
@@ -72,7 +72,7 @@ class Audit:
         return 3 if self.leaks else 4 if self.unseen else 0
 
 
-def row(finding: Finding, *, project: str, host: str) -> Row:
+def row(finding: Finding, *, project: str, mine: Collection[str]) -> Row:
     """A finding of the inventory as a row. What stands on record as another project's or host's is no leak of ours."""
     resource, owner = finding.resource, finding.resource.owner
     made = Row(
@@ -87,7 +87,7 @@ def row(finding: Finding, *, project: str, host: str) -> Row:
         bytes=resource.bytes,
         remedy=finding.remedy,
     )
-    theirs = owner is not None and (owner.project != project or owner.host not in ("", host))
+    theirs = owner is not None and (owner.project != project or owner.host not in ("", *mine))
     return replace(made, verdict="idle") if made.verdict == "unexplained" and theirs else made
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl import residue
+from envctl import hosts, residue
 
 if TYPE_CHECKING:
     from envctl.runs.folders import Record
@@ -17,7 +17,7 @@ def marked(record: Record, lock: int) -> Record:
     """The record with what tells this host, this boot of it, and the lock file from all others."""
     found = os.fstat(lock)
     return replace(
-        record, host=os.uname().nodename, boot=residue.boot(), device=str(found.st_dev), inode=str(found.st_ino)
+        record, host=hosts.recorded(), boot=residue.boot(), device=str(found.st_dev), inode=str(found.st_ino)
     )
 
 
@@ -31,11 +31,21 @@ def foreign(record: Record, folder: Path) -> str:
     if record.boot and record.boot == residue.boot():
         same = _lock(folder) == (record.device, record.inode)
         return "" if same else f"{folder} is a copy: the lock of its run is another file, which may be held"
-    if record.host != os.uname().nodename:
-        return f"its run began on the host {record.host}, and only that one knows whether it is at work"
+    if why := _elsewhere(record):
+        return f"its run began on {why}, and only that one knows whether it is at work"
     if not record.boot and _lock(folder)[1] != record.inode:
         return f"{folder} may be a copy: the lock of its run was another file"
     return ""
+
+
+def _elsewhere(record: Record) -> str:
+    """Another machine than this one, in words. Of an older record the name says as little as its absence does."""
+    mine = hosts.this_host()
+    if record.host == mine or record.host in hosts.former():
+        return ""
+    if record.host == hosts.name(mine) and record.engine == "embedded":
+        return ""
+    return hosts.told(record.host, mine)
 
 
 def _lock(folder: Path) -> tuple[str, str]:

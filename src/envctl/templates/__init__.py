@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from envctl import migrations, services, state
+from envctl import hosts, migrations, services, state
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
 from envctl.model import Access, Address, Claim, Owner, Resource, Talk
@@ -222,7 +221,7 @@ class Builder:
             namespace="*",
             workspace=str(self.project.root),
             branch=self.project.namespace.branch,
-            host=socket.gethostname(),
+            host=hosts.recorded(),
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
             lease=self.lease,
         )

@@ -1,0 +1,107 @@
+"""Which machine made something: two of one name are two, and one that was renamed is still itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_runs import claim, died, open_runs, project, told
+from test_verdicts import DEV, FACTS, database
+
+from envctl import hosts, residue, sandbox
+from envctl.inventory import evidence
+from envctl.inventory.verdicts import judge
+from envctl.project import Project
+from envctl.recovery import cleaning
+from envctl.runs import folders
+
+__all__ = ["claim", "open_runs", "project", "told"]
+
+IDENTITIES = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file in which the system keeps its identity."""
+    path = tmp_path / "machine-id"
+    path.write_text(f"{IDENTITIES[0]}\n")
+    monkeypatch.setattr(hosts, "MACHINE", path)
+    return path
+
+
+def called(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(hosts, "_name", lambda: name)
+
+
+def earlier_boot(folder: Path) -> None:
+    """The run began before this machine was started anew, or while another one was up."""
+    folders.write(folder, replace(folders.read(folder), boot="another boot"))
+    (folder / residue.UNTOUCHED).touch()
+
+
+def test_the_identity_itself_is_never_shown(machine: Path, project: Project) -> None:
+    folder = died(project).folder
+    assert folders.read(folder).host == hosts.this_host() == sandbox.owner(project).host
+    assert IDENTITIES[0][:8] not in (folder / residue.RECORD).read_text()
+    assert hosts.name(hosts.this_host()) == hosts._name()
+
+
+@pytest.mark.parametrize("content", ["", "uninitialized\n", None])
+def test_a_machine_without_an_identity_has_its_name(machine: Path, content: str | None) -> None:
+    machine.unlink() if content is None else machine.write_text(content)
+    assert hosts.this_host() == hosts._name()
+
+
+def test_a_run_of_another_machine_of_this_name_is_not_judged_dead(machine: Path, project: Project) -> None:
+    folder = died(project).folder
+    earlier_boot(folder)
+    machine.write_text(f"{IDENTITIES[1]}\n")
+    report = cleaning.clean(folder)
+    assert (report.verdict, folder.exists()) == ("later", True)
+    assert f"another machine called {hosts._name()}" in report.later[0]
+    assert evidence.gather(project).runs == {}
+    machine.write_text(f"{IDENTITIES[0]}\n")
+    assert cleaning.clean(folder).verdict == "clean"
+
+
+def test_a_machine_that_was_renamed_judges_what_it_left(
+    machine: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = hosts.this_host()
+    folder = died(project).folder
+    earlier_boot(folder)
+    called(monkeypatch, "renamed")
+    facts = evidence.gather(project)
+    assert facts.host.startswith("renamed@")
+    assert facts.ours(before)
+    assert cleaning.clean(folder).verdict == "clean"
+
+
+def test_a_copy_of_a_machine_is_another_one(machine: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the same identity. What it calls itself since, this state folder has never been told."""
+    died(project)
+    assert not evidence.gather(project).ours(f"copy@{hosts.this_host().partition('@')[2]}")
+
+
+@pytest.mark.parametrize(("engine", "expected"), [("embedded", "clean"), ("external", "later"), ("compose", "later")])
+def test_an_older_record_with_a_name_alone_tells_only_of_servers_of_our_own(
+    machine: Path, project: Project, engine: str, expected: str
+) -> None:
+    folder = died(project).folder
+    earlier_boot(folder)
+    content = json.loads((folder / residue.RECORD).read_text())
+    (folder / residue.RECORD).write_text(json.dumps({**content, "host": hosts._name(), "engine": engine}))
+    assert cleaning.clean(folder).verdict == expected
+
+
+def test_dev_data_on_a_shared_server_are_judged_by_the_machine_that_made_them_alone() -> None:
+    facts = replace(FACTS, host="laptop@1", hosts=frozenset({"desk@1", "laptop@1"}))
+    hostnames = ["laptop@1", "desk@1", "laptop@2", "laptop", "desk@2", "other@1"]
+    seen = {one: replace(database(owner=replace(DEV, host=one)), reach="network") for one in hostnames}
+    found = {one: judge(thing, facts) for one, thing in seen.items()}
+    assert [found[one].verdict for one in hostnames] == ["orphan", "orphan", *["unexplained"] * 4]
+    assert "on another machine called laptop," in found["laptop@2"].reason
+    assert "on some machine called laptop," in found["laptop"].reason
+    assert "on the host desk," in found["desk@2"].reason
