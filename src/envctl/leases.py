@@ -19,7 +19,7 @@ from typing import Literal
 
 from envctl import engines, held, idle, locks, state
 from envctl.engines.base import Engine
-from envctl.errors import EnvctlError, LockTimeoutError, UnavailableError
+from envctl.errors import LockTimeoutError, UnavailableError
 from envctl.held import Lease
 from envctl.model import Address, Holder, Running, Server, ServerSet, Talk, silent
 
@@ -122,18 +122,11 @@ def record(home: Path) -> Running | None:
     content = state.read(home / "servers.json")
     if content is None:
         return None
-    try:
+    with state.understood(home / "servers.json", what="a record of servers"):
         servers = {
             name: Server(Address(**one["address"]), dict(one["detail"])) for name, one in content["servers"].items()
         }
         return Running(content["engine"], servers, content["ready"], dict(content["detail"]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise EnvctlError(
-            f"the state file {home / 'servers.json'} is not a record of servers",
-            cause=f"{type(error).__name__}: {error}",
-            hint=f"remove it if nothing of yours runs: rm {home / 'servers.json'}",
-            code="state_broken",
-        ) from error
 
 
 def write_record(home: Path, running: Running) -> None:

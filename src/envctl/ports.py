@@ -62,7 +62,10 @@ def forget(key: str, *, unless: Callable[[], bool]) -> bool:
 def listing() -> dict[str, int]:
     """All bookings."""
     content = state.read(_path())
-    return dict(content["ports"]) if content else {}
+    if content is None:
+        return {}
+    with state.understood(_path(), what="a list of booked ports"):
+        return dict(content["ports"])
 
 
 def is_free(port: int) -> bool:

@@ -99,6 +99,20 @@ def read(path: Path, *, hint: str = "") -> dict[str, Any] | None:
     return content
 
 
+@contextmanager
+def understood(path: Path, *, what: str) -> Iterator[None]:
+    """What the block misses in a state file's content is an error that says what the file is not."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EnvctlError(
+            f"the state file {path} is not {what}",
+            cause=f"{type(error).__name__}: {error}",
+            hint=f"remove it if nothing of yours runs: rm {path}",
+            code="state_broken",
+        ) from error
+
+
 def write(path: Path, content: dict[str, Any]) -> None:
     """Replace a state file in one step, readable by its owner alone."""
     folder(path.parent)

@@ -105,7 +105,8 @@ def find(project: str, namespace: str) -> Workspace | None:
     if content is None:
         return None
     more = {name: str(content.get(name, "")) for name in ("source", "repository", "gitdir", "identity")}
-    return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more)
+    with state.understood(_file(project, namespace), what="the registration of a checkout"):
+        return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more)
 
 
 def workspaces(project: str) -> list[Workspace]:

@@ -52,3 +52,14 @@ def test_a_damaged_key_gives_no_password_that_could_be_guessed(state: Path, cont
     (state / "projects" / "shop" / "key").write_text(content)
     with pytest.raises(EnvctlError, match="damaged"):
         workspaces.secret("shop", "postgres:one")
+
+
+@pytest.mark.parametrize("content", ['{"version": 1}', '{"version": 1, "path": 5, "branch": "x", "primary": true}'])
+def test_a_registration_that_says_too_little_is_an_error_that_names_its_file(state: Path, content: str) -> None:
+    file = state / "projects" / "shop" / "workspaces" / "x.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(EnvctlError, match="is not the registration of a checkout") as error:
+        workspaces.workspaces("shop")
+    assert error.value.code == "state_broken"
+    assert str(file) in error.value.hint
