@@ -28,10 +28,10 @@ from service_ground import Ground, Servers, engine_names, has_image, required, s
 from envctl import shell, state
 from envctl.errors import ConfigError, EnvctlError
 from envctl.model import Access, Address, Command, Observed, Place
-from envctl.services.s3 import SERVICE, Settings, contents, wire
+from envctl.services.s3 import SERVICE, Settings, contents, identities, wire
 from envctl.services.s3 import buckets as s3_buckets
 from envctl.services.s3.identities import key_of
-from envctl.services.s3.wire import signed
+from envctl.services.s3.wire import Answer, signed
 
 PART = 5 * 1024 * 1024
 
@@ -170,6 +170,22 @@ def test_the_key_lives_as_long_as_any_of_its_buckets(ground: Ground) -> None:
     form = {"Action": "ListUsers", "Version": "2010-05-08"}
     address = ground.address
     assert ground.project not in signed(address, address.user, address.password, service="iam", form=form).text
+
+
+def test_taking_a_key_back_lets_the_server_write_its_keys_no_more_than_twice(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SeaweedFS writes all that it has, and reads all of it for each that it writes."""
+    access, asked = made(ground, "a"), list[str]()
+    real = identities.iam
+
+    def heard(address: Address, action: str, **parameters: str) -> Answer:
+        asked.append(action)
+        return real(address, action, **parameters)
+
+    monkeypatch.setattr(identities, "iam", heard)
+    dropped(ground, access)
+    assert [one for one in asked if not one.startswith("List")] == ["DeleteUserPolicy", "DeleteUser"]
 
 
 def test_a_key_with_a_forgotten_secret_is_replaced(ground: Ground) -> None:

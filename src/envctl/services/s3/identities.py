@@ -130,11 +130,13 @@ def _reach_by_minio(address: Address, key: str, change: Change) -> None:
 
 
 def _revoke_by_iam(address: Address, identity: str) -> None:
-    """The policy has to go by itself: it would outlive its user and wait for the next one of that name."""
+    """The policy has to go by itself: it would outlive its user and wait for the next one of that name.
+
+    The key opens nothing without it, and goes with its user: the server writes all its keys anew for each request here.
+    """
     from envctl.services.s3 import fixed
 
     user = _user(identity)
-    iam(address, "DeleteAccessKey", UserName=user, AccessKeyId=key_of(identity))
     iam(address, "DeleteUserPolicy", UserName=user, PolicyName=POLICY)
     iam(address, "DeleteUser", UserName=user)
     fixed.revoke(address, identity)
