@@ -74,16 +74,6 @@ class Output:
             self._doing = text if not self.quiet and animated(sys.stderr) else ""
             self._draw()
 
-    def _draw(self) -> None:
-        if self._doing:
-            sys.stderr.write(self._doing)
-            sys.stderr.flush()
-
-    def _erase(self) -> None:
-        if self._doing:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
-
     def line(self, text: str) -> None:
         """One line of an answer that comes line by line."""
         write(sys.stdout, harmless(text, colours=True))
@@ -131,6 +121,16 @@ class Output:
         if self.json:
             self._document(command, "error", error.exit_code, {}, [_as_json(error)])
         return error.exit_code
+
+    def _draw(self) -> None:
+        if self._doing:
+            sys.stderr.write(self._doing)
+            sys.stderr.flush()
+
+    def _erase(self) -> None:
+        if self._doing:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
 
     def _document(
         self,
