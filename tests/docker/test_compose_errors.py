@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_ground import WEB, Ground
+from docker_ground import WEB, Ground, Web
 
 from envctl import runtimes
 from envctl.engines.compose import ENGINE
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
+from envctl.model import Address, Need
 
 pytestmark = pytest.mark.docker
 
@@ -203,3 +205,24 @@ def test_asked_for_runtime_that_is_unknown(ground: Ground) -> None:
 def test_second_observer_reaches_the_engine_that_the_command_line_uses(ground: Ground) -> None:
     runtime = runtimes.named("docker compose")
     assert ground.client.version()["Version"] == runtimes.require_daemon(runtime)
+
+
+@dataclass
+class Thief(Web):
+    """A server that is not ready before the container of `web` is gone."""
+
+    ground: Ground
+    name: str = "yonder"
+
+    def check(self, address: Address) -> str:
+        if one := self.ground.containers().get("web"):
+            one.remove(force=True)
+            raise UnavailableError("not yet")
+        return super().check(address)
+
+
+def test_a_container_that_is_removed_after_it_was_ready_is_said_to_be_gone(ground: Ground) -> None:
+    checkout = ground.checkout(f"services:\n  web:{WEB}\n  yonder:{WEB}")
+    needs = {"web": Need(Web(), None), "yonder": Need(Thief(ground), None)}
+    with pytest.raises(UnavailableError, match=r"web has no container: .* was removed meanwhile"):
+        ground.start(ground.servers(checkout, needs))

@@ -46,11 +46,15 @@ def until_ready(job: Start, talk: Talk) -> dict[str, Server]:
     while True:
         seen = compose_seen.containers_of(job.stack.runtime, job.stack.project)
         waiting = _others(job, seen)
-        for service in sorted(job.chosen.keys() - ready.keys()):
+        for service, name in sorted(job.chosen.items()):
+            if name not in seen:
+                raise compose_errors.gone(job.stack, service, name)
+            if service in ready:
+                continue
             try:
                 ready[service] = _server(job, seen, service)
             except _NotYetError as error:
-                waiting[job.chosen[service]] = str(error)
+                waiting[name] = str(error)
         if not waiting:
             _warn(job, seen, talk)
             return ready
@@ -72,10 +76,7 @@ class _NotYetError(Exception):
 
 def _server(job: Start, seen: Mapping[str, Seen], service: str) -> Server:
     """The server, once its container is healthy and it has answered us."""
-    name = job.chosen[service]
-    one = seen.get(name)
-    if one is None:
-        raise compose_errors.gone(job.stack, service, name)
+    one = seen[job.chosen[service]]
     if one.failed:
         raise compose_errors.broken(job.stack.runtime, one, service)
     if one.status != "running" or (one.health == "starting" and not job.stack.runtime.podman):
