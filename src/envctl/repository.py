@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from unicodedata import normalize
 
@@ -89,6 +90,44 @@ def renamed(common_dir: Path, branch: str) -> str:
             if mark in path.read_bytes():
                 return str(path.relative_to(logs))
     return ""
+
+
+def untold(common_dir: Path, branches: Iterable[str], since: float) -> str:
+    """A branch that may have had another name at that time; empty where all are proven to have been called so then.
+
+    Logs expire, and a renamed branch takes its own along: only one that goes back far enough tells.
+    """
+    return next((one for one in sorted(branches) if not _so_called(common_dir, one, since)), "")
+
+
+def _so_called(common_dir: Path, branch: str, since: float) -> bool:
+    """A rename writes the ref anew: what was written before and never since, in its own file or packed, is another."""
+    ref = f"refs/heads/{branch}"
+    loose, packed = common_dir / ref, common_dir / "packed-refs"
+    try:
+        if (loose if loose.exists() else packed).stat().st_mtime < since:
+            return True
+        return _goes_back((common_dir / "logs" / ref).read_bytes(), since, _tip(loose, packed, ref))
+    except FileNotFoundError:
+        return False
+
+
+def _tip(loose: Path, packed: Path, ref: str) -> bytes:
+    if loose.exists():
+        return loose.read_bytes().strip()
+    ending = b" " + os.fsencode(ref)
+    return next((line for line in packed.read_bytes().splitlines() if line.endswith(ending)), b"").partition(b" ")[0]
+
+
+def _goes_back(log: bytes, since: float, tip: bytes) -> bool:
+    """Whether nothing is missing from a log since then: each line begins where the one before it ended."""
+    begun, before = None, b""
+    for line in log.splitlines():
+        old, new, *_, when, _ = line.partition(b"\t")[0].split()
+        if old != before:
+            begun = 0.0 if not old.strip(b"0") else int(when) + 1.0  # whole seconds
+        before = new
+    return begun is not None and begun <= since and before == tip
 
 
 def _in_part(common_dir: Path) -> frozenset[str]:

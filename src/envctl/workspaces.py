@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, field
 from pathlib import Path
 
 from envctl import git, locks, repository, state
@@ -32,6 +32,8 @@ class Workspace:
     """The linked worktree's own folder in that repository, which git removes with it; empty for a plain clone."""
     identity: str = ""
     """What tells that repository from another one in its place; empty in registrations older than this."""
+    used: float = field(default=0.0, compare=False)
+    """When it last registered itself."""
 
     @property
     def live(self) -> bool:
@@ -58,8 +60,10 @@ def register(project: str, namespace: Namespace, *, default_branch: str, wait: f
         found = _described(namespace, primary=primary(project, namespace, default_branch))
         if mine != found:
             content = {**asdict(found), "path": str(found.path)}
-            del content["namespace"]
+            del content["namespace"], content["used"]
             state.write(_file(project, namespace.name), content)
+        else:
+            os.utime(_file(project, namespace.name))  # As `used` has it.
     return found
 
 
@@ -101,12 +105,21 @@ def bare_names_of(project: str) -> Workspace | None:
 
 def find(project: str, namespace: str) -> Workspace | None:
     """The checkout that registered a namespace."""
-    content = state.read(_file(project, namespace))
+    path = _file(project, namespace)
+    used = _used(path)
+    content = state.read(path)
     if content is None:
         return None
     more = {name: str(content.get(name, "")) for name in ("source", "repository", "gitdir", "identity")}
-    with state.understood(_file(project, namespace), what="the registration of a checkout"):
-        return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more)
+    with state.understood(path, what="the registration of a checkout"):
+        return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more, used=used)
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def workspaces(project: str) -> list[Workspace]:

@@ -343,3 +343,69 @@ def test_a_renamed_branch_is_not_gone_until_the_one_that_it_became_is(clone: Pat
     run(clone, "switch", "-q", "main")
     run(clone, "branch", "-q", "-D", "feature/newer")
     assert is_gone()
+
+
+@pytest.mark.parametrize("logs", ["expired", "in part", "never kept", "removed"])
+def test_a_branch_may_have_been_renamed_where_the_log_of_another_does_not_go_back(clone: Path, logs: str) -> None:
+    run(clone, "switch", "-q", "-c", "feature/x")
+    run(clone, "commit", "-q", "--allow-empty", "-m", "two")
+    register(clone)
+    if logs == "never kept":
+        run(clone, "config", "core.logAllRefUpdates", "false")
+        shutil.rmtree(clone / ".git/logs")
+    run(clone, "branch", "-m", "feature/new")
+    run(clone, "commit", "-q", "--allow-empty", "--amend", "-m", "three")
+    if logs == "expired":
+        run(clone, "reflog", "expire", "--expire=now", "--all")
+    elif logs == "in part":  # As a log is once git has collected what is unreachable.
+        run(clone, "reflog", "expire", "--expire=never", "--expire-unreachable=now", "--all")
+        assert (clone / ".git/logs/refs/heads/feature/new").read_bytes()
+    elif logs == "removed":
+        shutil.rmtree(clone / ".git/logs")
+    assert not is_gone()
+    assert "may be feature/new now" in found().doubt
+    run(clone, "pack-refs", "--all")
+    assert not is_gone()
+
+
+def test_a_branch_that_was_there_under_its_name_before_is_no_renamed_one(clone: Path) -> None:
+    """Its log may have expired: the ref itself is older than the last use of the other."""
+    run(clone, "branch", "dormant")
+    run(clone, "branch", "packed")
+    run(clone, "pack-refs", "--all")
+    run(clone, "commit", "-q", "--allow-empty", "-m", "two")
+    run(clone, "branch", "-f", "dormant", "main")
+    run(clone, "switch", "-q", "-c", "feature/x")
+    run(clone, "reflog", "expire", "--expire=now", "--all")
+    for path in (clone / ".git/refs/heads/main", clone / ".git/refs/heads/dormant", clone / ".git/packed-refs"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    register(clone)
+    register(clone)
+    run(clone, "switch", "-q", "main")
+    run(clone, "update-ref", "-d", "refs/heads/feature/x")
+    os.utime(clone / ".git/packed-refs", (1_000_000_000, 1_000_000_000))
+    assert is_gone()
+    (clone / ".git/refs/heads/dormant").touch()
+    assert not is_gone()
+    assert "may be dormant now" in found().doubt
+
+
+def test_a_log_that_goes_back_to_the_last_use_tells_of_all_renames_since(clone: Path) -> None:
+    run(clone, "switch", "-q", "-c", "feature/x")
+    register(clone)
+    before = workspaces.find("shop", "mine")
+    os.utime(workspaces.home("shop") / "workspaces/mine.json", (2_000_000_000, 2_000_000_000))
+    run(clone, "switch", "-q", "main")
+    run(clone, "branch", "-q", "-D", "feature/x")
+    log = clone / ".git/logs/refs/heads/main"
+    log.write_bytes(log.read_bytes().replace(b"0" * 40, b"1" * 40))
+    future = 2_000_000_001
+    os.utime(clone / ".git/refs/heads/main", (future, future))
+    assert is_gone()
+    os.utime(workspaces.home("shop") / "workspaces/mine.json", (1_000_000_000, 1_000_000_000))
+    assert not is_gone()
+    register(clone, branch="feature/x")
+    after = workspaces.find("shop", "mine")
+    assert before == after
+    assert after is not None
+    assert after.used > 1_500_000_000, "whoever registers again is there"

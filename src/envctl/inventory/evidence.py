@@ -138,8 +138,11 @@ def _elsewhere(one: Workspace, found: Repository) -> str:
         return f"git has no branch {one.branch}, but does not fetch all that {', '.join(sorted(found.in_part))} has"
     try:
         now = repository.renamed(found.common_dir, one.branch)
-    except OSError as error:
+        may_be = "" if now else repository.untold(found.common_dir, found.branches, one.used)
+    except (OSError, ValueError) as error:
         return f"whether the branch {one.branch} was renamed cannot be told: {error}"
+    if may_be:
+        return f"its branch {one.branch} may be {may_be} now: git's log of that one does not go back far enough"
     return f"its branch {one.branch} was renamed to {now}" if now else ""
 
 
