@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
+from functools import cache
 from itertools import combinations
 from typing import Literal
 
@@ -104,6 +105,18 @@ def reserved(patterns: Patterns, project: str, buckets: Iterable[str]) -> frozen
     With the default patterns `dev` is one: the test bucket of `dev_x` would be the dev bucket of `x`. Buckets of which
     one begins with the other's name (`files`, `files-old`) add theirs (`old`).
     """
+    return _reserved(tuple(patterns.database.items()), tuple(patterns.bucket.items()), project, tuple(buckets))
+
+
+@cache
+def _reserved(
+    database: tuple[tuple[Environment, str], ...],
+    bucket: tuple[tuple[Environment, str], ...],
+    project: str,
+    buckets: tuple[str, ...],
+) -> frozenset[str]:
+    """Asked for every name that is parsed, and the same for all of a project."""
+    patterns = Patterns(dict(database), dict(bucket))
     any_bucket = "-"  # no real bucket begins like it; it keeps the words the same when the first bucket is added
     local = [shape for shape in shapes(patterns, project, [*buckets, any_bucket]) if SIX[shape.environment].local]
     return frozenset(

@@ -24,6 +24,7 @@ from envctl.model import Owner, Resource, Running
 from envctl.project import Project
 from envctl.recovery import cleaning
 from envctl.runs import folders
+from envctl.services.base import Outcome
 
 
 @dataclass
@@ -305,15 +306,14 @@ def test_a_database_that_is_still_in_use_stays_until_it_is_not(ground: Ground, m
 def test_a_session_that_ends_meanwhile_is_waited_for(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     said = ground.dead()
     session = ground.admin(said["identity"])
-    drop, service = services.get("postgres").drop, services.get("postgres")
+    service = services.get("postgres")
+    drop_all = service.drop_all
 
-    def closing(*args: Any, **options: Any) -> None:
-        try:
-            drop(*args, **options)
-        finally:
-            session.close()
+    def closing(_: object, *args: Any) -> Iterator[Outcome]:
+        yield from list(drop_all(*args))
+        session.close()
 
-    monkeypatch.setattr(type(service), "drop", lambda self, *args, **options: closing(*args, **options))
+    monkeypatch.setattr(type(service), "drop_all", closing)
     assert cleaning.clean(ground.project.home / "runs" / said["identity"]).verdict == "clean"
 
 

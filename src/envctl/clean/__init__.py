@@ -28,7 +28,6 @@ def apply(project: Project, todo: Plan, *, wait: float, talk: Talk) -> tuple[Out
     """Do it. Each piece of evidence is looked at again, under its lock, right before the effect that rests on it."""
     runs, rest = dead.parted(project, todo.todo)
     outcomes = dead.finished(project, runs, todo.scope, wait=wait, talk=talk)
-    on_servers = [one for one in rest if serverside.is_there(project, one)]
+    on_servers, elsewhere = serverside.parted(project, rest)
     outcomes += serverside.applied(project, on_servers, todo.scope, wait=wait, talk=talk)
-    elsewhere = [one for one in rest if one not in on_servers]
     return (*outcomes, *forgetting.forgotten(project, elsewhere, wait=wait, talk=talk))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -148,7 +148,7 @@ def _dropped(service: Service, address: Address, folder: Path, record: Record, d
         service.unfinished(address, memory)
     before: list[Resource] = []
     while mine := _made(found := service.list(address, project, lease=record.id), project, record):
-        refused = [why for one in mine if (why := _refusal(service, address, one, dropped))]
+        refused = list(_refusals(service, address, mine, dropped))
         if not refused and mine == before:
             return [Refused(f"{one.kind} {one.name} is still there") for one in mine]
         before = [] if refused else mine
@@ -206,14 +206,16 @@ def _marked(found: Iterable[Resource], project: str, record: Record) -> list[Res
     ]
 
 
-def _refusal(service: Service, address: Address, resource: Resource, dropped: list[str]) -> Refused | None:
-    """Drop it; the reason where that is refused. What a login has beside the run's own things bears another mark."""
+def _refusals(service: Service, address: Address, going: Iterable[Resource], dropped: list[str]) -> Iterator[Refused]:
+    """Drop them; the reason for each that is refused. What a login has beside the run's own bears another mark."""
     try:
-        service.drop(address, resource)
+        for resource, refusal in service.drop_all(address, going):
+            if refusal is None:
+                dropped.append(f"{resource.kind} {resource.name}")
+            else:
+                yield Refused(_told(refusal), stuck=resource.kind == "role" and refusal.code == "in_use")
     except EnvctlError as error:
-        return Refused(_told(error), stuck=resource.kind == "role" and error.code == "in_use")
-    dropped.append(f"{resource.kind} {resource.name}")
-    return None
+        yield Refused(_told(error))
 
 
 def _told(error: EnvctlError) -> str:

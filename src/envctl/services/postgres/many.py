@@ -31,9 +31,9 @@ def drop_all(address: Address, resources: Iterable[Resource]) -> Iterator[Outcom
         bereft: dict[str, Resource] = {}
         try:
             for resource in resources:
-                yield resource, _dropped(address, connection, resource, bereft)
-                if len(bereft) >= TOGETHER:
+                if resource.kind == "role" or len(bereft) >= TOGETHER:
                     _drop_logins(address, connection, bereft)
+                yield resource, _dropped(address, connection, resource, bereft)
         finally:
             _drop_logins(address, connection, bereft)
 

@@ -158,7 +158,7 @@ def everything(
 
 
 def _naming(lease: str, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Those in which that run is named at all: to read the records of a whole server costs more than to ask for them."""
+    """Those that name that run at all: to read every record of a server costs more than to ask for them."""
     return [row for row in rows if not lease or any(isinstance(one, str) and lease in one for one in row)]
 
 
