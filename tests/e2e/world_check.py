@@ -20,7 +20,9 @@ def check(world: World, ground: Ground) -> None:
         before, state = there.listing(), kept(there)
         plan = there.planned()
         assert (there.listing(), kept(there)) == (before, state), "looking has changed something"
-        with telling(there.apply(plan), sound=not world.everything):
+        outcomes = there.apply(plan)
+        with telling(outcomes, sound=not world.everything):
+            assert world.everything or not refused(there, outcomes), "something was tried that could not be done"
             unlike(there, before, there.listing(), done=False)
         with telling(there.apply(there.planned())):
             unlike(there, before, there.listing(), done=True)
@@ -40,6 +42,13 @@ def telling(outcomes: tuple[Outcome, ...], *, sound: bool = True) -> Iterator[No
         for one in outcomes:
             error.add_note(f"{one.result}: {one.action.do} {one.action.finding.resource.name}: {one.why}")
         raise
+
+
+def refused(there: Made, outcomes: tuple[Outcome, ...]) -> list[str]:
+    """What is to go, was planned to go, and was found to stay after all: the plan had it in a wrong order."""
+    there_before = [(one, one.action.finding.resource) for one in outcomes if one.result == "kept"]
+    names = [("login" if it.kind == "role" else it.kind, it.name) for _, it in there_before]
+    return [name for kind, name in names if there.fates.get((kind, name), "stays") != "stays"]
 
 
 def kept(there: Made) -> dict[str, dict[str, str]]:
