@@ -150,8 +150,8 @@ def _branch_ended(end: str, folder: Path, branch: str) -> None:
     if end == "remote has it":
         git(folder, "update-ref", f"refs/remotes/origin/{branch}", branch)
     if end == "its twin is there":
-        twin = branch.swapcase() if branch.swapcase() != branch else f"team/{branch}"
-        git(folder, "update-ref", f"refs/heads/{twin}", branch)
+        other = branch.swapcase()  # Where that is the same: a remote's, of which nobody can tell where its name ends.
+        git(folder, "update-ref", f"refs/heads/{other}" if other != branch else f"refs/remotes/a/b/{branch}", branch)
     git(folder, "update-ref", "-d", f"refs/heads/{branch}")
     if end in ("rebasing", "applying"):
         _rebasing(folder, branch, "rebase-merge" if end == "rebasing" else "rebase-apply")
