@@ -45,9 +45,9 @@ class View:
 
     def show(self, stream: TextIO) -> None:
         """Print it as the stream deserves: with colours and its width on a terminal, plain elsewhere."""
-        from rich.console import Console
-
         if stream.isatty():
+            from rich.console import Console
+
             Console(file=stream, highlight=False, no_color=not output.colored(stream)).print(self.build())
         else:
             output.write(stream, self.text())

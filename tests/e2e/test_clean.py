@@ -6,6 +6,7 @@ import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,6 +43,30 @@ for name in services.REGISTRY:
 main()
 """
 """envctl, but for a kill by the kernel just before one of its effects on a server."""
+
+
+TURNS = """
+import sys
+from envctl.clean import serverside
+from envctl.cli import main
+serverside.TURN, looks = float(sys.argv.pop(1)), 0
+look = serverside._fresh
+def counted(*given):
+    print("a look", file=sys.stderr)
+    return look(*given)
+serverside._fresh = counted
+main()
+"""
+"""envctl, but that each turn on a server lasts so many seconds, and its looks are told."""
+LOADED = """
+import os, sys
+from envctl import cli
+def told(code):
+    sys.exit(str(sorted({"typer", "rich", "psutil", "minio"} & set(sys.modules)) or code))
+cli._exit = told
+cli.main()
+"""
+"""envctl, but that it tells which heavy modules it came to load, or its exit code."""
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +201,40 @@ def test_what_a_killed_run_left_goes_at_once_and_a_run_at_work_is_let_be(stage: 
         assert left < before
         assert live.poll() is None
         assert stage.plan()[f"database {left.pop()}"] == "keep"
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(0, 2), (3600, 1)])
+def test_a_turn_takes_what_its_time_allows_and_the_next_one_looks_again(
+    stage: Ground, seconds: float, looks: int
+) -> None:
+    names = [f"till_test_turns_gw{number}" for number in range(6)]
+    for number, name in enumerate(names):
+        stage.sql(f"CREATE ROLE {name} LOGIN")
+        stage.sql(f"CREATE DATABASE {name} OWNER {name}")
+        made = Owner("till", "test", "turns", "/gone", "", socket.gethostname(), "", f"gw{number}", lease="ended")
+        for kind in ("ROLE", "DATABASE"):
+            stage.sql(f"COMMENT ON {kind} {name} IS '{owners.to_text(made)}'")
+    answer = _as(stage, TURNS, str(seconds), "clean", "--branch", "turns")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.count("a look") == looks
+    assert "failed" not in answer.stdout
+    assert not stage.databases() & set(names)
+    assert not stage.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'till_test_turns%'")
+
+
+def test_what_goes_aside_in_two_turns_is_told_like_in_one(stage: Ground) -> None:
+    stage.remove(stage.worktree("feature/slowly"))
+    answer = _as(stage, TURNS, "0", "clean", "--json", "--branch", "feature/slowly")
+    assert answer.stderr.count("a look") > 1
+    done = json.loads(answer.stdout)["data"]["actions"]
+    assert {one["result"] for one in done if one["do"] != "keep"} == {"done"}
+
+
+def test_nothing_to_do_loads_no_parser_and_no_tables(stage: Ground) -> None:
+    stage.clean()
+    answer = _as(stage, LOADED, "clean")
+    assert answer.stderr.strip() == "0"
+    assert "kept" in answer.stdout
 
 
 def test_looking_starts_no_cleaning_in_the_background(alone: Ground) -> None:
@@ -386,10 +445,15 @@ def test_cleaning_never_disturbs_runs_that_begin(stage: Ground) -> None:
 
 def _dying(stage: Ground, at: int) -> int:
     """Clean until just before effect number `at`; how that ended."""
-    words = [sys.executable, "-c", DYING, str(at), "clean"]
-    done = subprocess.run(words, cwd=stage.clone, env=environment(stage.envctl), capture_output=True, check=False)
+    done = _as(stage, DYING, str(at), "clean")
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
+
+
+def _as(stage: Ground, script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command line of such an envctl."""
+    argv, env = [sys.executable, "-c", script, *words], environment(stage.envctl)
+    return subprocess.run(argv, cwd=stage.clone, env=env, capture_output=True, text=True, check=False)
 
 
 def _beside(stage: Ground, *words: str) -> subprocess.Popen[bytes]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
+from envctl import output
 from envctl.clean.outcomes import Outcome
 from envctl.clean.plans import Action
 from envctl.model import Finding
-from envctl.render import later, text
+from envctl.render import View, text
+from envctl.values import dataclass
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,9 +24,34 @@ Line = tuple[str, str]
 """What is done, and with what and why."""
 
 
-@later
-def lines(shown: Iterable[Line], last: str) -> RenderableType:
-    """The lines, and a sum below them."""
+@dataclass(frozen=True, slots=True)
+class Lines(View):
+    """The lines, and a sum below them. A file or a pipe, where nothing is broken, gets them without rich."""
+
+    shown: tuple[Line, ...]
+    last: str
+
+    def show(self, stream: TextIO) -> None:
+        """Print it; the sum alone is broken nowhere."""
+        if self.shown:
+            View.show(self, stream)
+        else:
+            output.write(stream, self.text())
+
+    def text(self) -> str:
+        """One line a thing."""
+        indent = "\n" + " " * (WORD + 1)
+        lines = [f"{word:<{WORD}} {output.harmless(said)}".replace("\n", indent) for word, said in self.shown]
+        return "\n".join([*lines, output.harmless(self.last)])
+
+
+def lines(shown: Iterable[Line], last: str) -> Lines:
+    """What is done with each thing, and the sum."""
+    found = tuple(shown)
+    return Lines(partial(_grid, found, last), found, last)
+
+
+def _grid(shown: Iterable[Line], last: str) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
 

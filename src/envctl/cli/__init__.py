@@ -52,11 +52,13 @@ def _open_what_is_closed() -> None:
 
 
 def _at_once(words: Sequence[str], rest: tuple[str, ...]) -> None:
-    """`ns`, `test` and `run` as they are mostly typed: without a parser, which costs as much as all of `ns`."""
+    """What is mostly typed, without a parser, which costs as much as all of `ns`."""
     name, *more = words or [""]
     work: Callable[[Edge], object] | None = None
     if name == "ns" and more in ([], ["--json"]) and not rest:
         from envctl.cli.names import ns as work
+    elif name == "clean" and more in ([], ["--json"]) and not rest:
+        from envctl.cli.cleaning import clean as work
     elif name == "test" and len(more) < 2 and not any(one.startswith("-") for one in more):
         from envctl.cli.running import run_tests
 

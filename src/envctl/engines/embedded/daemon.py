@@ -140,9 +140,15 @@ def stop(daemon: Daemon, *, signal: int, patience: float = PATIENCE) -> None:
 
 
 def pid(daemon: Daemon) -> int:
-    """The pid of its first process, 0 where that cannot be proven."""
-    leader = _leader(daemon)
-    return leader.pid if leader else 0
+    """The pid of its first process, 0 where that cannot be proven: a pid by itself may be anybody's by now."""
+    with suppress(OSError, ValueError, IndexError):
+        number, birth = _written(daemon)
+        try:
+            return number if _has(number, daemon) else 0
+        except PermissionError:  # It gave up root, and a container's root may not look into it.
+            born = Path(f"/proc/{number}/stat").read_text()
+            return number if runs(daemon) and _birth(born) == _birth(birth) else 0
+    return 0
 
 
 def members(daemon: Daemon) -> list[psutil.Process]:
@@ -152,7 +158,7 @@ def members(daemon: Daemon) -> list[psutil.Process]:
     found = {one.pid: one for one in [_leader(daemon)] if one}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and _has(process, daemon):
+            if process.pid != os.getpid() and _has(process.pid, daemon):
                 found[process.pid] = process
     return list(found.values())
 
@@ -219,31 +225,54 @@ def _environment() -> dict[str, str]:
 
 
 def _leader(daemon: Daemon) -> psutil.Process | None:
-    """The first process, if it is proven to be it: a pid by itself may be anybody's by now."""
+    """The first process, if it is proven to be it; should another one get its pid later, psutil sees that."""
     import psutil
 
-    with suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
-        number, _, birth = daemon.pid_file.read_text().partition("\n")
-        process = psutil.Process(int(number))
-        try:
-            return process if _has(process, daemon) else None
-        except psutil.AccessDenied:  # It gave up root, and a container's root may not look into it.
-            born = Path(f"/proc/{process.pid}/stat").read_text()
-            return process if runs(daemon) and _birth(born) == _birth(birth) else None
+    with suppress(OSError, ValueError, psutil.NoSuchProcess):
+        process = psutil.Process(_written(daemon)[0])
+        return process if pid(daemon) == process.pid else None
     return None
 
 
-def _has(process: psutil.Process, daemon: Daemon) -> bool:
+def _written(daemon: Daemon) -> tuple[int, str]:
+    """The pid that the server wrote, and the line in which the kernel said when it was born."""
+    number, _, birth = daemon.pid_file.read_text().partition("\n")
+    return int(number), birth
+
+
+def _has(number: int, daemon: Daemon) -> bool:
+    """Whether that process has the lock file open. Linux says it in a folder, for which psutil is not loaded."""
     path = str(daemon.alive.resolve())
-    return any(file.path == path for file in process.open_files())
+    if sys.platform != "linux":
+        return path in _open_files(number)
+    with os.scandir(f"/proc/{number}/fd") as files:
+        return any(_leads_to(one.path) == path for one in files)
+
+
+def _leads_to(link: str) -> str:
+    """Where it does; nowhere if the file has been closed meanwhile."""
+    with suppress(FileNotFoundError):
+        return str(Path(link).readlink())
+    return ""
+
+
+def _open_files(number: int) -> frozenset[str]:
+    import psutil
+
+    try:
+        return frozenset(one.path for one in psutil.Process(number).open_files())
+    except psutil.AccessDenied as error:
+        raise PermissionError(str(error)) from error
+    except psutil.Error as error:
+        raise ProcessLookupError(str(error)) from error
 
 
 def _until_forgotten(daemon: Daemon) -> None:
     """Wait until a server that just died is no longer listed: its successor would take its pid for a living one."""
     with suppress(OSError, ValueError, IndexError):
-        number, _, birth = daemon.pid_file.read_text().partition("\n")
+        number, birth = _written(daemon)
         end = time.monotonic() + 5
-        while time.monotonic() < end and _birth(Path(f"/proc/{int(number)}/stat").read_text()) == _birth(birth):
+        while time.monotonic() < end and _birth(Path(f"/proc/{number}/stat").read_text()) == _birth(birth):
             time.sleep(0.002)
 
 
