@@ -91,8 +91,12 @@ def _changed(flag: str, name: str) -> str:
 
 def _ci_branch(environ: Mapping[str, str]) -> str:
     """The branch that a GitHub job is for; a pull request's own branch before its merge ref."""
-    in_ci = any(environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "GITHUB_ACTIONS"))
-    return (environ.get("GITHUB_HEAD_REF") or environ.get("GITHUB_REF_NAME") or "") if in_ci else ""
+    return (environ.get("GITHUB_HEAD_REF") or environ.get("GITHUB_REF_NAME") or "") if in_ci(environ) else ""
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    """Whether this is a job of some CI."""
+    return any(environ.get(name, "").lower() not in ("", "0", "false") for name in ("CI", "GITHUB_ACTIONS"))
 
 
 def _default_warning(reason: str) -> str:

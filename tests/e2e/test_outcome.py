@@ -58,7 +58,7 @@ def test_what_was_kept_can_be_opened_where_psql_is_not_on_path(envctl: Envctl, t
                 (path / program.name).symlink_to(program)
     done = envctl("test", "--json", "--keep", cwd=place, code=1, PATH=f"{BIN}{os.pathsep}{path}")
     (kept,) = done.data["kept"]
-    line = next(line.strip() for line in done.err.splitlines() if kept["url"] in line)
+    line = next(line.strip() for line in done.err.splitlines() if kept["name"] in line and "://" in line)
     psql, url = shlex.split(line)
     assert Path(psql).is_absolute()
     asked = subprocess.run([psql, url, "-Atc", "SELECT current_database()"], capture_output=True, text=True, check=True)

@@ -131,8 +131,9 @@ def data(live: Live, timings: Timings) -> dict[str, Any]:
                 "name": one.resource.name,
                 "url": one.url,
                 "variables": dict(one.variables),
+                "open": one.command,
             }
-            for one in kept.kept(live)
+            for one in (each.masked for each in kept.kept(live))
         ],
         **({"audit": auditing.data(live.audit)} if live.audit else {}),
         "timings": timings.as_json(),
