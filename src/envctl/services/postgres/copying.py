@@ -41,7 +41,7 @@ class Copying:
     def way(self) -> str:
         """The fastest one; of a durable server, one that was never tried comes first."""
         known = self._known()
-        ways = (FILES, CLONE) if self.clones else (FILES,)
+        ways: tuple[str, ...] = (FILES, CLONE) if self.clones else (FILES,)
         if not self.durable:  # Its checkpoints cost nothing, and the system copies faster than the server.
             return FILES if CLONE in known else ways[-1]
         untried = [way for way in (LOG, *ways) if way not in known]
