@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from world_check import check
 from world_servers import Ground
-from worlds import Place, World, worlds
+from worlds import Place, World, fate_of_place, worlds
 
 pytestmark = pytest.mark.embedded
 NIGHTLY = bool(os.environ.get("ENVCTL_NIGHTLY"))
@@ -42,3 +42,26 @@ def test_a_login_stays_quietly_with_the_database_that_a_newer_envctl_has_noted(s
 def test_the_twin_of_a_branch_without_upper_and_lower_case_is_a_remotes(shared: Ground) -> None:
     place = Place("🚀", end="its twin is there")
     check(World("a", "a_gw1", places=(place,)), shared)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place("a", end="rebasing"),
+        Place("a", end="applying"),
+        Place("a", end="another rebases it"),
+        Place("a", end="renamed"),
+        Place("a", "named", "branch gone"),
+        Place("a", "flagged", "branch gone elsewhere"),
+        Place("a", end="branch gone elsewhere", registration="no source"),
+        Place("a", end="removed", registration="no identity"),
+        Place("a", "clone", "fetched in part"),
+        Place("a", "clone", "made again"),
+        Place("a", end="removed", state="newer record"),
+    ],
+    ids=lambda place: f"{place.kind}, {place.end}, {place.registration}, {place.state}",
+)
+def test_what_looks_gone_and_is_not_provably_so_stays(shared: Ground, place: Place) -> None:
+    world = World("shop", "shopx", places=(place,))
+    assert fate_of_place(world, place) == "stays"
+    check(world, shared)

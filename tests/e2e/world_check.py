@@ -44,11 +44,11 @@ def telling(outcomes: tuple[Outcome, ...], *, sound: bool = True) -> Iterator[No
         raise
 
 
-def refused(there: Made, outcomes: tuple[Outcome, ...]) -> list[str]:
+def refused(there: Made, outcomes: tuple[Outcome, ...]) -> list[Key]:
     """What is to go, was planned to go, and was found to stay after all: the plan had it in a wrong order."""
-    there_before = [(one, one.action.finding.resource) for one in outcomes if one.result == "kept"]
-    names = [("login" if it.kind == "role" else it.kind, it.name) for _, it in there_before]
-    return [name for kind, name in names if there.fates.get((kind, name), "stays") != "stays"]
+    found = [one.action.finding.resource for one in outcomes if one.result == "kept"]
+    known = [("login" if one.kind == "role" else one.kind, one.name) for one in found]
+    return [key for key in known if there.fates.get(key, "stays") != "stays"]
 
 
 def kept(there: Made) -> dict[str, dict[str, str]]:
