@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from envctl import shell
 from envctl.errors import EnvctlError, UnavailableError, UsageError
 from envctl.model import Command
 from envctl.values import dataclass
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 RuntimeName = Literal["docker compose", "podman compose", "podman-compose", "docker-compose"]
 
@@ -121,13 +118,6 @@ def published_host(endpoint: str) -> str:
     """The host on which an engine's published ports are reached from here."""
     url = urlsplit(endpoint)
     return (url.hostname or "127.0.0.1") if url.scheme in {"tcp", "ssh", "http", "https"} else "127.0.0.1"
-
-
-def sdk(runtime: Runtime) -> DockerClient:
-    """The Docker SDK's client for the engine that the command line uses; by itself it does not know contexts."""
-    import docker
-
-    return docker.DockerClient(base_url=endpoint(runtime) or None, timeout=30)
 
 
 def server_version(runtime: Runtime) -> Command:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from docker import DockerClient
 from envctl import containers, engines, runtimes, services, shell
 from envctl.errors import EnvctlError
 from envctl.model import Address, Claim, Environment, Need, Owner, Running, ServerSet
@@ -82,7 +83,7 @@ def serving(
 
 def _remove(project: str) -> None:
     """The containers, volumes and networks of a compose project."""
-    client = runtimes.sdk(runtimes.detect())
+    client = DockerClient(base_url=runtimes.endpoint(runtimes.detect()) or None, timeout=30)
     mine: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
     for container in client.containers.list(all=True, filters=mine):
         container.remove(force=True, v=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_ground import Ground, daemon_missing
+from docker_ground import Ground, daemon_missing, observer
 
 from envctl import runtimes
 
@@ -22,7 +22,7 @@ def client() -> Iterator[Any]:
         pytest.fail(f"ENVCTL_REQUIRE_DOCKER is set, and there is no Docker to test with: {reason}")
     if reason:
         pytest.skip(f"no Docker to test with (scripts/docker-testbed up makes one): {reason}")
-    found = runtimes.sdk(runtimes.named("docker compose"))
+    found = observer(runtimes.named("docker compose"))
     yield found
     found.close()
 

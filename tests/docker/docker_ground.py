@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docker import DockerClient
 from envctl import runtimes
 from envctl.config import Compose
 from envctl.engines.compose import ENGINE
 from envctl.errors import UnavailableError
 from envctl.model import Address, Command, Container, Need, Observed, Place, Program, Running, ServerSet
+from envctl.runtimes import Runtime
 
 PORT = 8080
 SERVE = (
@@ -117,11 +119,16 @@ class Ground:
             volume.remove()
 
 
+def observer(runtime: Runtime) -> DockerClient:
+    """The SDK's client for the engine that the command line uses; by itself it does not know contexts."""
+    return DockerClient(base_url=runtimes.endpoint(runtime) or None, timeout=30)
+
+
 def daemon_missing() -> str:
     """Why there is no Docker to test with; empty if there is."""
     try:
         runtime = runtimes.detect(preferred="docker compose")
-        client = runtimes.sdk(runtime)
+        client = observer(runtime)
         client.images.get("busybox")
     except Exception as error:
         return f"{type(error).__name__}: {error}"
