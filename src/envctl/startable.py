@@ -117,7 +117,7 @@ def _package(root: Path) -> Iterator[Startable]:
 def _scripts(root: Path) -> dict[str, str]:
     try:
         found = json.loads(content(root / "package.json"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     scripts = found.get("scripts") if isinstance(found, dict) else None
     return {name: one for name, one in scripts.items() if isinstance(one, str)} if isinstance(scripts, dict) else {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +16,9 @@ from envctl.values import dataclass
 COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
 SQL = ("db", "db/init", "db/schema", "db/migrations", "database", "migrations", "supabase/migrations", "sql", "schema")
+
+LARGEST = 1_000_000
+"""A file with more letters than this was not written by hand, and says nothing that would be looked for."""
 
 _IMAGES: Mapping[str, str] = {
     "postgres": r"postgres|postgis|pgvector|timescaledb|supabase/postgres",
@@ -78,7 +83,7 @@ def survey(root: Path) -> Survey:
 def _sql(root: Path) -> Iterator[str]:
     """Of pairs only the halves that do something, not those that undo it."""
     for folder in SQL:
-        files = [file.name for file in (root / folder).glob("*.sql")]
+        files = [file.name for file in (root / folder).glob("*.sql") if file.is_file()]
         if files and not _reversible(root / folder):
             yield f"{folder}/*.up.sql" if any(name.endswith(".down.sql") for name in files) else f"{folder}/*.sql"
 
@@ -170,13 +175,20 @@ def _inside(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 def _toml(file: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(content(file))
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return {}
 
 
 def content(file: Path) -> str:
-    """A file's text; what cannot be read was not seen."""
+    """A file's text; what cannot be read, is no ordinary file or is too large was not seen."""
     try:
-        return file.read_text(errors="replace")
+        with open(file, errors="replace", opener=_opened) as opened:
+            text = opened.read(LARGEST + 1) if stat.S_ISREG(os.fstat(opened.fileno()).st_mode) else ""
     except OSError:
         return ""
+    return text if len(text) <= LARGEST else ""
+
+
+def _opened(file: str, flags: int) -> int:
+    """Opened without waiting for whoever should write to a pipe."""
+    return os.open(file, flags | os.O_NONBLOCK | os.O_CLOEXEC)

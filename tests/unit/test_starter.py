@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -326,3 +327,32 @@ def test_a_folder_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EnvctlError, match="cannot be written") as caught:
         init.write(tmp_path / "gone" / "envctl.toml", "new", overwrite=False)
     assert caught.value.cause == "No such file or directory"
+
+
+LOOKED_AT = (
+    *("pyproject.toml", "package.json", "requirements.txt", "alembic.ini", "manage.py", "setup.cfg", "tox.ini"),
+    *("compose.yaml", ".env.example", "pytest.ini", "Procfile", "main.py", "db/x.sql", "migrations/x.sql"),
+)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+def test_what_is_no_file_that_somebody_wrote_is_as_if_it_were_not_there(tmp_path: Path, kind: str) -> None:
+    for folder in ("project", "project/db", "project/migrations", "bare/project"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for name in LOOKED_AT:
+        path = tmp_path / "project" / name
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        elif kind == "folder":
+            path.mkdir()
+        elif name in ("pyproject.toml", "requirements.txt", "alembic.ini", "manage.py", "setup.cfg", "package.json"):
+            path.write_text("django\nredis\n[tool:pytest]\n" + "# more\n" * 150_000)
+    assert init.propose(tmp_path / "project") == init.propose(tmp_path / "bare" / "project")
+
+
+def test_what_is_nested_too_deep_to_be_read_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    _, text = proposed(tmp_path, {"pyproject.toml": f"a = {deep}", "package.json": deep, "requirements.txt": "redis\n"})
+    assert "requirements.txt asks for redis" in text
