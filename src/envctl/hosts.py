@@ -24,18 +24,22 @@ def recorded() -> str:
     """The same for a record. The state folder remembers it: that is how a machine knows itself under a new name."""
     mine = this_host()
     mark = _known() / mine
-    if not os.path.lexists(mark):
-        state.folder(mark.parent)
-        mark.touch(mode=0o600)
+    if os.path.lexists(mark) or (os.path.lexists(mark.parent) and not mark.parent.is_dir()):
+        return mine  # What is no folder is no memory, and nobody's trouble.
+    state.folder(mark.parent)
+    mark.touch(mode=0o600)
     return mine
 
 
 def former() -> frozenset[str]:
-    """What records of this machine have called it: those that are made with this state folder, on this very machine."""
+    """What records made with this state folder have called this machine, or the one that it is a copy of.
+
+    Both have the memory and the identity, so it may be believed only of what no other machine comes to.
+    """
     machine = _machine()
     try:
         names = os.listdir(_known()) if machine else []  # noqa: PTH208
-    except FileNotFoundError:
+    except OSError:
         return frozenset()
     return frozenset(one for one in names if one.endswith(f"{_MARK}{machine}"))
 
@@ -50,11 +54,26 @@ def bare(host: str) -> bool:
     return _MARK not in host
 
 
+def elsewhere(host: str) -> bool:
+    """Whether a record names another machine, as far as anybody can tell."""
+    return host not in {this_host(), _name(), *former()}
+
+
 def told(host: str, mine: str) -> str:
     """A machine that is not this one, or may be another, in words."""
     if name(host) != name(mine):
         return f"the host {name(host)}"
     return f"{'some' if bare(host) else 'another'} machine called {name(host)}"
+
+
+def is_local(address: str) -> bool:
+    """Whether what is reached there runs on this machine."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def _name() -> str:

@@ -43,6 +43,10 @@ class Namespace:
     warning: str = ""
 
 
+EVERYBODY = "*"
+"""The namespace in the record of what belongs to all of a project's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Who made a resource. Stored with the resource itself, before or as it is made."""
@@ -86,6 +90,8 @@ class Finding:
     reason: str
     remedy: str = ""
     """The command that removes it; empty where nothing of ours may."""
+    elsewhere: bool = False
+    """Whether it is on record as another machine's: it goes only where its branch is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,8 @@ class Claim:
     memory: Path
     written: bool = False
     """Whether the password stands in the configuration; else it is 160 random bits."""
+    shared: bool = False
+    """Whether other machines may use the server, too: then nothing of another one is taken over."""
 
 
 @dataclass(frozen=True, slots=True)

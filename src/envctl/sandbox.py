@@ -96,7 +96,7 @@ def create(project: Project, running: Running) -> dict[str, Access]:
 
     def one(name: str) -> Access:
         service, settings = services.get(name), project.config.services[name]
-        address, wanted = running.servers[name].address, claim(project, name)
+        address, wanted = running.servers[name].address, claim(project, name, shared=running.engine == "external")
         known = recall.recalled(wanted, address, settings)
         if known is not None and service.opens(address, wanted, known):
             return known
@@ -107,7 +107,15 @@ def create(project: Project, running: Running) -> dict[str, Access]:
     return each(project.config.services, one)
 
 
-def claim(project: Project, service: str, worker: str = "", *, lease: str = "", memory: Path | None = None) -> Claim:
+def claim(
+    project: Project,
+    service: str,
+    worker: str = "",
+    *,
+    shared: bool = False,
+    lease: str = "",
+    memory: Path | None = None,
+) -> Claim:
     """What this namespace asks of a service: the names and the password are functions of the namespace alone.
 
     What a run asks for bears the run's `lease`, and what is remembered of it lies in the run's own folder.
@@ -128,6 +136,7 @@ def claim(project: Project, service: str, worker: str = "", *, lease: str = "", 
         secret=written or workspaces.secret(project.config.project, f"{service}:{identity}"),
         written=bool(written),
         memory=state.folder((memory or project.home / "claims") / identity / service),
+        shared=shared,
     )
 
 

@@ -142,6 +142,31 @@ def test_create_refuses_what_belongs_to_somebody_else(ground: Ground, hand: Hand
     assert hand.get(made(ground, "a").values, "k") == "kept"
 
 
+@pytest.mark.parametrize(
+    ("host", "lease", "taken"),
+    [
+        ("other@0123abcd", "0123456789ab", True),
+        ("other@0123abcd", "", True),
+        ("other", "0123456789ab", True),
+        ("other", "", False),
+    ],
+)
+def test_on_a_shared_server_nothing_of_another_machine_is_taken_over(
+    ground: Ground, hand: Hand, host: str, lease: str, taken: bool
+) -> None:
+    mine = ground.claim("a")
+    theirs = replace(mine, owner=replace(mine.owner, host=host, lease=lease))
+    access = ground.service.create(ground.address, ground.settings, theirs)
+    hand.put(access.values, "k", "kept")
+    if taken:
+        with pytest.raises(EnvctlError):
+            ground.service.create(ground.address, ground.settings, replace(mine, shared=True))
+    else:
+        ground.service.create(ground.address, ground.settings, replace(mine, shared=True))
+    assert hand.get(access.values, "k") == "kept"
+    assert ground.service.create(ground.address, ground.settings, mine).values == access.values
+
+
 def test_the_credentials_of_what_was_dropped_open_nothing(ground: Ground, hand: Hand) -> None:
     access, other = made(ground, "a"), made(ground, "b")
     drop(ground, access)

@@ -58,3 +58,22 @@ def test_inside_of_a_run_env_and_psql_mean_the_run(envctl: Envctl, tmp_path: Pat
     assert name.startswith("till_test")
     assert elsewhere == "and elsewhere 4"
     assert "the dev environment of" in done.stderr
+
+
+def test_a_run_that_exports_nothing_of_ours_is_known_by_its_process(envctl: Envctl, tmp_path: Path) -> None:
+    config = CONFIG + '\n[variables]\nDATABASE_URL = "{postgres.url}"\n'
+    place = till(tmp_path / "till", config=config)
+    envctl("dev", "up", cwd=place)
+    script = """
+        echo "$DATABASE_URL"
+        envctl env --format json
+        envctl dev psql -- -Atc 'SELECT current_database()'
+        envctl dev reset --yes || echo "reset $?"
+    """
+    done = envctl("run", "--", "sh", "-c", script, cwd=place)
+    url, *written, name, reset = done.out.splitlines()
+    assert name.startswith("till_test")
+    assert url.endswith(f"/{name}")
+    assert url in "".join(written)
+    assert reset == "reset 2"
+    assert "till_dev" in envctl("env", cwd=place).out

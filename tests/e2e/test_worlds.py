@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from world_check import check
 from world_servers import Ground
-from worlds import Place, World, fate_of_place, worlds
+from worlds import Place, Run, World, fate_of_place, worlds
 
 pytestmark = pytest.mark.embedded
 NIGHTLY = bool(os.environ.get("ENVCTL_NIGHTLY"))
@@ -64,4 +64,22 @@ def test_the_twin_of_a_branch_without_upper_and_lower_case_is_a_remotes(shared: 
 def test_what_looks_gone_and_is_not_provably_so_stays(shared: Ground, place: Place) -> None:
     world = World("shop", "shopx", places=(place,))
     assert fate_of_place(world, place) == "stays"
+    check(world, shared)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World("a", "a_gw1", runs=(Run("ended"), Run("newer ended", bucket=True))),
+        World("a", "a_gw1", runs=(Run("ended", workers=1), Run("ended", session=True))),
+        World(
+            "shop",
+            "shop_test",
+            places=(Place("shop_test", end="removed", bucket=True, state="half made"),),
+            runs=(Run("at work", 0, 1),),
+        ),
+    ],
+    ids=("newer", "session", "at work"),
+)
+def test_what_runs_left_is_told_apart_thing_by_thing(shared: Ground, world: World) -> None:
     check(world, shared)

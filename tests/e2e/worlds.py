@@ -194,10 +194,10 @@ def worlds(draw: st.DrawFn) -> World:
     until = st.sampled_from(("past", "past", "future", "unreadable"))
     asides = st.builds(Aside, until, st.sampled_from(("", "", "bucket", "back", "back", "newer", "newer")))
     by_hand = st.lists(strangers(project), min_size=1, max_size=4, unique_by=lambda one: (one.kind, one.name))
+    world = replace(world, places=draw(several_places(0, 2)), runs=tuple(draw(st.lists(runs(), max_size=2))))
     return replace(
         world,
-        places=draw(several_places(0, 2)),
-        runs=_upgraded(draw(st.lists(runs(), max_size=2))),
+        runs=tuple(_possible(world, number) for number in range(len(world.runs))),
         strangers=tuple(draw(by_hand)),
         asides=tuple(draw(st.lists(asides, max_size=1))),
         repository=draw(some("whole", *REPOSITORIES)),
@@ -216,10 +216,12 @@ def several_places(draw: st.DrawFn, least: int, most: int) -> tuple[Place, ...]:
     return tuple(draw(places(name)) for name in names)
 
 
-def _upgraded(some: list[Run]) -> tuple[Run, ...]:
-    """What a newer envctl has noted as its own, no run of this one's takes: only the last can have come to that."""
-    earlier = [replace(one, state="ended") if one.state == "newer ended" else one for one in some[:-1]]
-    return (*earlier, *some[-1:])
+def _possible(world: World, number: int) -> Run:
+    """Runs of one namespace have one database: only the last of them can have left a session or newer record in it."""
+    run = world.runs[number]
+    if not any(together(world, later, run) for later in world.runs[number + 1 :]):
+        return run
+    return replace(run, session=False, state="ended" if run.state == "newer ended" else run.state)
 
 
 # What may become of them.
@@ -227,7 +229,8 @@ def _upgraded(some: list[Run]) -> tuple[Run, ...]:
 
 def fate_of_place(world: World, place: Place) -> Fate:
     """Only what git proves to be gone goes, only where the proof can be read, and only if nobody uses it."""
-    at_work = any(whose(world, run) is place and run.state in {"at work", *UNREADABLE} for run in world.runs)
+    here = [run for run in world.runs if (found := whose(world, run)) and found.branch == place.branch]
+    at_work = any(run.state in {"at work", *UNREADABLE} for run in here)
     if at_work or world.someone or used(place) or place.state.startswith("newer"):
         return "stays"
     if world.everything:
@@ -272,12 +275,12 @@ def whose(world: World, run: Run) -> Place | None:
 def fate_of_run(world: World, number: int) -> Fate:
     """What a dead run made goes at once; what may be a live one's, or another's on a shared server, stays."""
     run = world.runs[number]
-    if run.state in (*UNREADABLE, "at work", "newer ended") or run.session:
+    if run.state in (*UNREADABLE, "at work") or run.session:
         return "stays"
     if run.state == "kept" and not any(together(world, later, run) for later in world.runs[number + 1 :]):
         return "goes" if world.everything else "stays"
     blind = any(other.state in UNREADABLE and together(world, other, run) for other in world.runs)
-    if run.state == "ended" and (blind or world.engine == "external"):
+    if run.state in ("ended", "newer ended") and (blind or world.engine == "external"):
         return "stays"
     return "goes"
 

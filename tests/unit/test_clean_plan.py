@@ -133,3 +133,16 @@ def test_logins_go_after_everything_that_may_be_theirs() -> None:
     old = finding("idle", ASIDE, name="z")
     plan = planned(login, new, old, scope=Scope(everything=True))
     assert [one.finding.resource.name for one in plan.actions] == ["new", "z", "a"]
+
+
+def test_a_template_that_a_branch_has_built_is_not_of_that_branch() -> None:
+    built = finding("idle", replace(TEMPLATE, branch=DEV.branch), kind="template")
+    for everything in (True, False):
+        assert not planned(built, scope=Scope(branch=DEV.branch, everything=everything)).actions
+
+
+def test_what_is_on_record_as_another_machines_goes_only_where_its_branch_is_named() -> None:
+    theirs = replace(finding("unexplained"), elsewhere=True)
+    assert done(theirs, Scope(everything=True)) == "keep"
+    assert done(theirs, Scope(branch="feature/x")) == "keep"
+    assert done(theirs, Scope(everything=True, branch="feature/x")) == "drop"

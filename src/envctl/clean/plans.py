@@ -9,7 +9,7 @@ from typing import Literal
 from envctl import services
 from envctl.inventory import Inventory
 from envctl.inventory.verdicts import SHARED, moment, quarantined
-from envctl.model import Finding, Resource, Unseen
+from envctl.model import EVERYBODY, Finding, Resource, Unseen
 from envctl.values import dataclass
 
 Do = Literal["keep", "drop", "quarantine", "expire"]
@@ -99,7 +99,7 @@ def _spared(action: Action, used: Container[str]) -> Action:
 
 def _decision(finding: Finding, scope: Scope) -> Do:
     resource, verdict = finding.resource, finding.verdict
-    if verdict == "live" or not finding.remedy:
+    if verdict == "live" or not finding.remedy or (finding.elsewhere and not scope.branch):
         return "keep"
     if quarantined(resource):
         return "expire" if verdict == "orphan" or scope.everything else "keep"
@@ -121,7 +121,10 @@ def _older(resource: Resource, seconds: float, now: datetime) -> bool:
 
 def _of_branch(finding: Finding, branch: str) -> bool:
     owner = finding.resource.owner
-    return not branch or (owner is not None and branch in (owner.branch, owner.namespace))
+    if not branch:
+        return True
+    # A template was built on some branch, and is everybody's.
+    return owner is not None and owner.namespace != EVERYBODY and branch in (owner.branch, owner.namespace)
 
 
 def _checkout(finding: Finding) -> str:

@@ -11,6 +11,7 @@ import typer
 from envctl.cli import described
 from envctl.cli.edge import Edge
 from envctl.cli.parser import command
+from envctl.errors import UsageError
 
 if TYPE_CHECKING:
     from envctl.dev import Down
@@ -133,7 +134,7 @@ def psql(
         command = client.named(edge.project(), name, edge.flags.rest)
     elif run:
         edge.output.say("inside of a run: this is its own database")
-        command = client.command(joined.access_of(run, "postgres", os.environ), edge.flags.rest)
+        command = client.command(joined.access_of(run, "postgres"), edge.flags.rest)
     else:
         project, chosen = _opened(edge, quiet=True)
         ready = dev.current(project, chosen, wait=edge.flags.wait, talk=edge.output.say)
@@ -145,7 +146,13 @@ def reset(edge: Edge, yes: Yes = False) -> None:
     """Make this checkout's database and buckets anew, and no other's. Example: envctl dev reset --yes"""
     from envctl import dev
     from envctl.dev.screen import sandbox_summary
+    from envctl.testing import joined
 
+    if joined.around(edge.project, os.environ):
+        raise UsageError(
+            "inside of a run `dev reset` would delete dev data, not the run's own",
+            hint="leave the run first; its own databases go with it",
+        )
     project, chosen = _opened(edge)
     edge.confirm(f"Delete all dev data of {project.namespace.name}?", yes=yes)
     with edge.output.progress("reset"):

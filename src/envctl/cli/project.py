@@ -58,7 +58,7 @@ def env(
     run = joined.around(edge.project, os.environ)
     if run or worker:
         edge.output.detail("inside of a run: these are its own variables")
-        found = joined.variables_of(run or edge.project("test"), worker, os.environ)
+        found = joined.variables_of(run or edge.project("test"), worker)
     else:
         project = edge.project()
         ready = dev.current(project, servers.choose(project), wait=edge.flags.wait, talk=edge.output.say)

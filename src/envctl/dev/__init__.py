@@ -111,9 +111,9 @@ def _refuse_anothers(project: Project, running: Running) -> None:
         return  # Nobody can be put on record beside it, which says more.
     if mine is not None and mine.path == root and running.engine != "external":
         return
+    shared = running.engine == "external"
     for one in _resources(project, running, project.config.services):
-        if one.owner and one.owner.workspace not in ("", str(root)):
-            shared = running.engine == "external"
+        if one.owner and (one.owner.workspace not in ("", str(root)) or (shared and hosts.elsewhere(one.owner.host))):
             raise UsageError(
                 f"the {one.kind} {one.name} is of another checkout, and nothing was deleted",
                 cause=f"{one.owner.workspace} on {hosts.name(one.owner.host)} made it, this one is {root}",

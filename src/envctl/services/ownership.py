@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from envctl import hosts
 from envctl.errors import EnvctlError
-from envctl.model import Owner, Resource
+from envctl.model import Claim, Owner, Resource
 from envctl.services.quarantine import inside, unmoved
 
 
@@ -46,6 +47,19 @@ def same_claimant(stored: Owner | None, claimant: Owner) -> bool:
     return stored is not None and _claimant(stored) == _claimant(claimant)
 
 
+def may_take(stored: Owner | None, claim: Claim) -> bool:
+    """Whether it is the claim's own. What another machine has there may be in use, which cannot be seen from here.
+
+    The record of a system without identity (a container, say) tells nothing once that has another name: only the
+    leavings of its runs are then left alone, which may be at work.
+    """
+    if stored is None or not same_claimant(stored, claim.owner):
+        return False
+    if not claim.shared or not hosts.elsewhere(stored.host):
+        return True
+    return hosts.bare(stored.host) and not stored.lease
+
+
 def of_this_run(stored: Owner, claimant: Owner) -> Owner:
     """The record for whoever works with it from now on: one that names an ended run would give it to be dropped."""
     return stored if stored.lease == claimant.lease else replace(claimant, notes=stored.notes)
@@ -57,6 +71,7 @@ def not_ours(what: str, owner: Owner | None, *, hint: str = "") -> EnvctlError:
     if owner is not None:
         worker = f", worker {owner.worker}" if owner.worker else ""
         cause = f"it belongs to {owner.project}, {owner.environment}, namespace {owner.namespace}{worker}"
+        cause += f", on {hosts.told(owner.host, hosts.this_host())}" if hosts.elsewhere(owner.host) else ""
     return EnvctlError(f"{what} was left alone", cause=cause, hint=hint, code="not_ours")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from envctl import hosts, migrations, services, state
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Claim, Owner, Resource, Talk
+from envctl.model import EVERYBODY, Access, Address, Claim, Owner, Resource, Talk
 from envctl.project import Project
 from envctl.services.base import Building, Template, Templates
 from envctl.templates import stages, upkeep
@@ -218,7 +218,7 @@ class Builder:
         return Owner(
             project=self._name,
             environment="test",
-            namespace="*",
+            namespace=EVERYBODY,
             workspace=str(self.project.root),
             branch=self.project.namespace.branch,
             host=hosts.recorded(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +20,9 @@ from envctl.errors import EnvctlError, UsageError
 
 LONGEST = 100
 """A socket's path has at most 104 bytes on macOS and 108 on Linux."""
+
+LOCAL_PEERPID = (0, 2)
+"""macOS's option for what Linux calls SO_PEERCRED; Python has no name for it."""
 
 Answer = dict[str, Any]
 Handler = Callable[[Mapping[str, Any], "Caller"], Answer]
@@ -84,6 +88,19 @@ def ask(path: Path, question: Mapping[str, Any]) -> Answer:
         told = answer["error"]
         raise EnvctlError(told["message"], cause=told["cause"], hint=told["hint"], code=told["code"])
     return dict(answer)
+
+
+def keeper(path: Path) -> int:
+    """The process whose desk that is; 0 where there is none, or the system does not tell."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, suppress(OSError):
+        with reachable(path) as address:
+            connection.connect(address)
+        if hasattr(socket, "SO_PEERCRED"):
+            pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        else:
+            (pid,) = struct.unpack("i", connection.getsockopt(*LOCAL_PEERPID, 4))
+        return int(pid)
+    return 0
 
 
 class _Desk:

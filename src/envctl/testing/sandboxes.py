@@ -210,7 +210,8 @@ class Sandboxes:
     def _claim(self, name: str, worker: str) -> Claim:
         known = self._claims.get((name, worker))
         if known is None:
-            known = sandbox.claim(self.project, name, worker, lease=self.lease, memory=self.memory)
+            shared = self.running.engine == "external"
+            known = sandbox.claim(self.project, name, worker, shared=shared, lease=self.lease, memory=self.memory)
             self._claims[name, worker] = known
         return known
 

@@ -21,7 +21,7 @@ from envctl.engines.compose import labelled, own
 from envctl.engines.compose.labelled import Box
 from envctl.engines.compose.sizes import Sizes
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Command, Environment, Owner, Resource, silent
+from envctl.model import EVERYBODY, Command, Environment, Owner, Resource, silent
 from envctl.runtimes import Runtime
 from envctl.values import dataclass
 
@@ -201,7 +201,7 @@ def _owner(project: str, home: str, labels: Mapping[str, str], created: str, now
     elsewhere = labels.get(own.HOST, socket.gethostname()) != socket.gethostname()
     if elsewhere or Path(home).parent != _project_home(project):
         return None
-    return _recorded(project, "test" if own.HOME in labels else "dev", "*", created, {"state": now, "home": home})
+    return _recorded(project, "test" if own.HOME in labels else "dev", EVERYBODY, created, {"state": now, "home": home})
 
 
 def _user(project: str, stack: str, labels: Mapping[str, str], created: str, users: Iterable[Box]) -> Owner | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from envctl import locks, state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Environment, Owner, Resource, silent
+from envctl.model import EVERYBODY, Environment, Owner, Resource, silent
 from envctl.values import dataclass
 
 ENDING = "-embedded"
@@ -93,7 +93,7 @@ def _owner(project: str, one: Folder) -> Owner:
     return Owner(
         project=project,
         environment=environment,
-        namespace="*",
+        namespace=EVERYBODY,
         workspace="",
         branch="",
         host=socket.gethostname(),

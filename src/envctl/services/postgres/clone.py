@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Access, Address, Claim, Owner, Resource
 from envctl.services.base import Template
-from envctl.services.ownership import same_claimant
+from envctl.services.ownership import may_take
 from envctl.services.postgres import copying, create, drop, pool, records, sessions
 from envctl.services.postgres.records import SERVICE, UNFINISHED
 
@@ -73,7 +73,7 @@ def _left_over(connection: Connection, claim: Claim, name: str) -> Resource | No
     if found is None:
         return None
     owner = found.owner
-    if owner is None or not same_claimant(owner, claim.owner):
+    if owner is None or not may_take(owner, claim):
         raise create.taken("database", name, owner)
     resource = Resource(SERVICE, "database", name, owner)
     if found.ready and owner.lease and owner.lease == claim.owner.lease:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from envctl.errors import EnvctlError
-from envctl.model import Access, Address, Claim, Owner, Resource
+from envctl.model import EVERYBODY, Access, Address, Claim, Owner, Resource
 from envctl.services import quarantine
-from envctl.services.ownership import of_this_run, owned_by, same_claimant
-from envctl.services.postgres import link, private, records
+from envctl.services.ownership import may_take, of_this_run, owned_by
+from envctl.services.postgres import link, records
 from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
 from envctl.values import dataclass
 
@@ -87,7 +87,7 @@ def account(connection: Connection, claim: Claim, powers: Powers, *, superuser: 
         )
     with connection.transaction():
         found = records.role(connection, claim.identity)
-        if found and not same_claimant(found.owner, claim.owner):
+        if found and not may_take(found.owner, claim):
             raise taken("role", claim.identity, found.owner)
         kept = found.owner if found and found.owner and found.owner.lease == claim.owner.lease else None
         _login(connection, claim, found, powers, superuser=superuser)
@@ -127,7 +127,7 @@ def _join(connection: Connection, claim: Claim, powers: Powers) -> None:
     found = records.role(connection, name)
     if found is None:
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-        everybody = replace(claim.owner, namespace=private.EVERYBODY, worker="", lease="", notes={})
+        everybody = replace(claim.owner, namespace=EVERYBODY, worker="", lease="", notes={})
         records.write(connection, "ROLE", name, everybody)
     elif not owned_by(found.owner, claim.owner.project):
         raise taken("role", name, found.owner)
@@ -142,7 +142,7 @@ def _database(connection: Connection, claim: Claim, login: str, powers: Powers) 
     """The database, and whether it was made now. Closed while it is made; opened together with its record."""
     name = claim.names["database"]
     found = records.database(connection, name)
-    if found and not (found.begun_by_admin or same_claimant(found.owner, claim.owner)):
+    if found and not (found.begun_by_admin or may_take(found.owner, claim)):
         raise taken("database", name, found.owner)
     if found and found.limit == INVALID:
         say(connection, "DROP DATABASE {}", name)

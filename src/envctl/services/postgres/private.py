@@ -19,8 +19,6 @@ SEALED = frozenset({"template", "private"})
 """What the record of a sealed database says that it is: for all runs of the project, or for one alone."""
 DIGITS = 12
 """How much of a digest stands in a name; the record has it whole."""
-EVERYBODY = "*"
-"""The namespace in the record of what belongs to all of a project's."""
 
 _NAME = re.compile(rf"(?P<project>.+)__(?P<kind>[tbpxq])_(?P<digest>[0-9a-f]{{{DIGITS}}})(?:_[0-9a-f]{{8}})?")
 

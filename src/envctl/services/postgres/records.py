@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from envctl import owners
+from envctl import hosts, owners
 from envctl.errors import EnvctlError, UsageError
 from envctl.model import Address, Owner, Resource
 from envctl.services import likeness, ownership
@@ -216,7 +216,8 @@ def mine(resource: Resource, found: Owner | None) -> Owner:
 def described(owner: Owner) -> str:
     """Whose it is, for an error."""
     place = f" in {owner.workspace}" if owner.workspace else ""
-    return f"namespace {owner.namespace} of {owner.project}, {owner.environment}{place}"
+    host = f" on {hosts.told(owner.host, hosts.this_host())}" if hosts.elsewhere(owner.host) else ""
+    return f"namespace {owner.namespace} of {owner.project}, {owner.environment}{place}{host}"
 
 
 def group_name(project: str) -> str:

@@ -14,7 +14,7 @@ from envctl.migrations import Migration
 from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
 from envctl.services.base import Outcome, one_by_one
 from envctl.services.likeness import Like
-from envctl.services.ownership import leased, not_ours, of_this_run, same_claimant, same_record
+from envctl.services.ownership import leased, may_take, not_ours, of_this_run, same_claimant, same_record
 from envctl.services.redis import wire
 from envctl.settings import setting
 from envctl.values import dataclass
@@ -104,7 +104,7 @@ class Redis:
             entry, created = registry.allot(client, settings.isolation, claim)
             if entry is None:
                 raise registry.exhausted(address, claim.identity)
-            if entry.owner is None or not same_claimant(entry.owner, claim.owner):
+            if entry.owner is None or not may_take(entry.owner, claim):
                 raise not_ours(f"redis database {claim.identity}", entry.owner)
             if (owner := of_this_run(entry.owner, claim.owner)) != entry.owner:
                 registry.rewrite(client, entry, owner)

@@ -8,7 +8,7 @@ from typing import Any
 from envctl import state
 from envctl.errors import UnavailableError
 from envctl.model import Address, Claim
-from envctl.services.ownership import not_ours, of_this_run, same_claimant
+from envctl.services.ownership import may_take, not_ours, of_this_run
 from envctl.services.s3 import buckets, contents, quarantine
 from envctl.services.s3.buckets import Record
 from envctl.services.s3.wire import connected
@@ -32,7 +32,7 @@ def make(client: Any, name: str, claim: Claim) -> tuple[Record, bool]:
         if not (intended and contents.empty(client, name)):
             raise not_ours(f"bucket {name}", None, hint=f"{HINT}, or remove that bucket")
         found = buckets.write(client, name, found, claim.owner, claim.identity)
-    if found.owner is None or not same_claimant(found.owner, claim.owner):
+    if found.owner is None or not may_take(found.owner, claim):
         raise not_ours(f"bucket {name}", found.owner, hint=HINT)
     if (owner := of_this_run(found.owner, claim.owner)) != found.owner:
         found = buckets.write(client, name, found, owner, claim.identity)
