@@ -57,6 +57,13 @@ def test_only_orphans_go_and_those_of_value_go_aside_first(one: Finding, expecte
     assert done(one) == expected
 
 
+def test_what_is_on_record_as_another_machines_goes_only_where_its_branch_is_named() -> None:
+    theirs = replace(finding("unexplained"), elsewhere=True)
+    assert done(theirs, Scope(everything=True)) == "keep"
+    assert done(theirs, Scope(branch="feature/x")) == "keep"
+    assert done(theirs, Scope(everything=True, branch="feature/x")) == "drop"
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -139,10 +146,3 @@ def test_a_template_that_a_branch_has_built_is_not_of_that_branch() -> None:
     built = finding("idle", replace(TEMPLATE, branch=DEV.branch), kind="template")
     for everything in (True, False):
         assert not planned(built, scope=Scope(branch=DEV.branch, everything=everything)).actions
-
-
-def test_what_is_on_record_as_another_machines_goes_only_where_its_branch_is_named() -> None:
-    theirs = replace(finding("unexplained"), elsewhere=True)
-    assert done(theirs, Scope(everything=True)) == "keep"
-    assert done(theirs, Scope(branch="feature/x")) == "keep"
-    assert done(theirs, Scope(everything=True, branch="feature/x")) == "drop"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_runs import claim, died, open_runs, project, told
 from test_verdicts import DEV, FACTS, database
 
-from envctl import hosts, residue, sandbox
+from envctl import hosts, leases, residue, sandbox, state
 from envctl.inventory import evidence
-from envctl.inventory.verdicts import judge
+from envctl.inventory.verdicts import Facts, judge
+from envctl.model import Address, EngineName, Owner, Running, Server
 from envctl.project import Project
 from envctl.recovery import cleaning
 from envctl.runs import folders
@@ -79,6 +82,46 @@ def test_a_machine_that_was_renamed_judges_what_it_left(
     assert cleaning.clean(folder).verdict == "clean"
 
 
+@pytest.mark.parametrize(
+    ("engine", "address", "expected"),
+    [
+        ("external", "127.0.0.1", "later"),
+        ("compose", "127.0.0.1", "clean"),
+        ("compose", "docker.example.org", "later"),
+        ("compose", "", "later"),
+    ],
+)
+def test_a_former_name_is_believed_only_where_no_other_machine_comes(
+    machine: Path, project: Project, monkeypatch: pytest.MonkeyPatch, engine: EngineName, address: str, expected: str
+) -> None:
+    """A copy of a machine has its state folder, and the run may be the original's, at work."""
+    folder = died(project).folder
+    earlier_boot(folder)
+    record = replace(folders.read(folder), engine=engine)
+    folders.write(folder, record)
+    if address:
+        leases.write_record(Path(record.home), Running(engine, {"postgres": Server(Address(address, 5432))}))
+    called(monkeypatch, "copy")
+    assert cleaning.clean(folder).verdict == expected
+    assert evidence.gather(project).runs == {}
+
+
+@pytest.mark.parametrize("kind", ["file", "fifo", "link to nowhere"])
+def test_what_is_no_memory_of_former_names_is_nobodys_trouble(machine: Path, project: Project, kind: str) -> None:
+    root = state.folder(state.root())
+    if kind == "file":
+        (root / "hosts").write_text("")
+    elif kind == "fifo":
+        os.mkfifo(root / "hosts")
+    else:
+        (root / "hosts").symlink_to("/nowhere")
+    assert hosts.recorded() == hosts.this_host()
+    assert hosts.former() == frozenset()
+    folder = died(project).folder
+    earlier_boot(folder)
+    assert cleaning.clean(folder).verdict == "clean"
+
+
 def test_a_copy_of_a_machine_is_another_one(machine: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has the same identity. What it calls itself since, this state folder has never been told."""
     died(project)
@@ -97,11 +140,39 @@ def test_an_older_record_with_a_name_alone_tells_only_of_servers_of_our_own(
 
 
 def test_dev_data_on_a_shared_server_are_judged_by_the_machine_that_made_them_alone() -> None:
+    """A former name is another's there: it may be that of the machine which this one is a copy of."""
     facts = replace(FACTS, host="laptop@1", hosts=frozenset({"desk@1", "laptop@1"}))
     hostnames = ["laptop@1", "desk@1", "laptop@2", "laptop", "desk@2", "other@1"]
     seen = {one: replace(database(owner=replace(DEV, host=one)), reach="network") for one in hostnames}
     found = {one: judge(thing, facts) for one, thing in seen.items()}
-    assert [found[one].verdict for one in hostnames] == ["orphan", "orphan", *["unexplained"] * 4]
+    assert [found[one].verdict for one in hostnames] == ["orphan", *["unexplained"] * 5]
+    assert [one for one in hostnames if found[one].remedy] == ["laptop@1", "desk@1"]
+    assert found["desk@1"].remedy == "envctl clean --all --branch feature_x"
+    assert [one for one in hostnames if found[one].elsewhere] == hostnames[1:]
+    assert judge(replace(seen["desk@1"], reach="ours"), facts).verdict == "orphan"
+    assert "on the host desk, as this machine or the one that it is a copy of was called" in found["desk@1"].reason
     assert "on another machine called laptop," in found["laptop@2"].reason
     assert "on some machine called laptop," in found["laptop"].reason
     assert "on the host desk," in found["desk@2"].reason
+
+
+def test_what_has_a_former_name_has_a_remedy_only_where_a_persons_word_is_enough() -> None:
+    facts, desk = replace(FACTS, host="laptop@1", hosts=frozenset({"desk@1"})), replace(DEV, host="desk@1")
+    aside = replace(desk, notes={"kind": "quarantine", "until": "2026-04-01T00:00:00+00:00"})
+    run = replace(desk, environment="test", lease="unknown", worker="gw0")
+
+    def remedy(name: str, owner: Owner, facts: Facts = facts, **more: Any) -> str:
+        found = judge(replace(database(name, owner), reach="network", **more), facts)
+        assert found.verdict == ("live" if more or facts.users else "unexplained")
+        return found.remedy
+
+    for name, owner in (
+        ("shop_dev_feature_x", desk),
+        ("shop__q_0123456789ab", aside),
+        ("shop_test_feature_x_gw0", run),
+    ):
+        assert remedy(name, owner) == "envctl clean --all --branch feature_x"
+        assert remedy(name, replace(owner, workspace="/home/bob/x")) == ""
+        assert remedy("rescued", owner) == ""
+        assert remedy(name, owner, sessions=1) == ""
+        assert remedy(name, owner, replace(facts, users={"feature_x": "pinned"})) == ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from envctl import services
+from envctl import hosts, services
 from envctl.errors import EnvctlError
 from envctl.inventory.verdicts import Found, Reach
 from envctl.model import Address, Seen, Talk, Unseen
@@ -94,7 +93,7 @@ def reach(engine: str, address: Address) -> Reach:
     """Who else may have made things there. What others run may be a tunnel, wherever it listens."""
     if engine == "embedded":
         return "ours"
-    return "machine" if engine == "compose" and _is_local(address.host) else "network"
+    return "machine" if engine == "compose" and hosts.is_local(address.host) else "network"
 
 
 def told(error: EnvctlError) -> str:
@@ -114,10 +113,3 @@ def _listed(sight: Sight, project: Project, *, sizes: bool) -> Sight | Unseen:
 def _down(visit: Visit) -> list[Unseen]:
     why = "it is not up, and its data with it (`envctl dev up` starts it)"
     return [Unseen(f"{visit.home.name} {name}", why) for name in visit.out_of_reach]
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -58,7 +58,7 @@ class Facts:
     host: str
     now: datetime
     hosts: frozenset[str] = frozenset()
-    """What this machine was called before."""
+    """What this machine was called before, or the one that it is a copy of."""
     runs: Mapping[str, RunState] = field(default_factory=dict)
     """Every run on record, by its id."""
     unread: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Facts:
     """Who uses a namespace now, in words; under "" somebody of whom it cannot be told."""
 
     def ours(self, host: str) -> bool:
-        """Whether a record means this machine."""
+        """Whether a record means this machine, where no other one comes."""
         return host == self.host or host in self.hosts
 
     def user(self, namespace: str) -> str:
@@ -88,7 +88,8 @@ def judge(seen: Found, facts: Facts) -> Finding:
     owner = seen.resource.owner
     verdict, reason, remedy = _judged(seen, owner, facts) if owner else _unrecorded()
     environment = owner.environment if owner else None
-    return Finding(seen.resource, seen.place, environment, verdict, reason, remedy)
+    elsewhere = owner is not None and _is_elsewhere(seen, owner, facts)
+    return Finding(seen.resource, seen.place, environment, verdict, reason, remedy, elsewhere)
 
 
 def quarantined(resource: Resource) -> bool:
@@ -113,9 +114,8 @@ def by_hand(owner: Owner) -> str:
 def _judged(seen: Found, owner: Owner, facts: Facts) -> Judged:
     if owner.project != facts.project:
         return "unexplained", f"it belongs to the project {owner.project}", ""
-    if seen.reach == "network" and not facts.ours(owner.host):
-        where = hosts.told(owner.host, facts.host)
-        return "unexplained", f"it was made on {where}, and only that one knows who uses it", ""
+    if _is_elsewhere(seen, owner, facts):
+        return _of_another(seen, owner, facts)
     if quarantined(seen.resource):
         return _in_quarantine(seen, owner, facts)
     if owner.notes.get("kind") in SHARED:
@@ -125,6 +125,33 @@ def _judged(seen: Found, owner: Owner, facts: Facts) -> Judged:
     if owner.environment == "dev":
         return _persistent(seen, owner, facts)
     return "idle", f"{owner.environment} lives as long as its deployment", ""
+
+
+def _is_elsewhere(seen: Found, owner: Owner, facts: Facts) -> bool:
+    """Whether the record names another machine, where others come. A former name is another's as well: a copy of a
+    machine has its memory, and the original is at work.
+    """
+    return seen.reach == "network" and owner.host != facts.host
+
+
+def _of_another(seen: Found, owner: Owner, facts: Facts) -> Judged:
+    """Only that machine knows who uses it; where that may have been this one, a person may say so."""
+    where = hosts.told(owner.host, facts.host)
+    if not facts.ours(owner.host):
+        return "unexplained", f"it was made on {where}, and only that one knows who uses it", ""
+    if used := facts.user(owner.namespace) or (_connected(seen) if seen.sessions else ""):
+        return "live", used, ""
+    why = f"it was made on {where}, as this machine or the one that it is a copy of was called"
+    return "unexplained", why, by_hand(owner) if _released(seen, owner, facts) else ""
+
+
+def _released(seen: Found, owner: Owner, facts: Facts) -> bool:
+    """Whether a person's word is enough: it is of a checkout that is registered here, and has a name of ours."""
+    if _anothers(owner, facts):
+        return False
+    if quarantined(seen.resource):
+        return not _taken_out(seen.resource, owner)
+    return _named(seen.resource, owner, facts, primary=facts.checkouts[owner.namespace].workspace.primary)
 
 
 def _unrecorded() -> Judged:

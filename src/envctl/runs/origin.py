@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envctl import hosts, residue
+from envctl import hosts, leases, residue
+from envctl.errors import EnvctlError
 
 if TYPE_CHECKING:
     from envctl.runs.folders import Record
@@ -39,13 +40,27 @@ def foreign(record: Record, folder: Path) -> str:
 
 
 def _elsewhere(record: Record) -> str:
-    """Another machine than this one, in words. Of an older record the name says as little as its absence does."""
+    """Another machine than this one, in words. Of an older record the name says as little as its absence does.
+
+    A former name may be that of the machine which this one is a copy of: on servers that both reach, it is.
+    """
     mine = hosts.this_host()
-    if record.host == mine or record.host in hosts.former():
+    if record.host == mine or (record.host == hosts.name(mine) and record.engine == "embedded"):
         return ""
-    if record.host == hosts.name(mine) and record.engine == "embedded":
+    if record.host in hosts.former() and _alone(record):
         return ""
     return hosts.told(record.host, mine)
+
+
+def _alone(record: Record) -> bool:
+    """Whether no other machine comes to the run's servers, as far as anybody knows."""
+    if record.engine != "compose":
+        return record.engine == "embedded"
+    try:
+        found = leases.record(Path(record.home))
+    except EnvctlError:
+        return False
+    return found is not None and all(hosts.is_local(one.address.host) for one in found.servers.values())
 
 
 def _lock(folder: Path) -> tuple[str, str]:
