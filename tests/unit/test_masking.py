@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from envctl.masking import MASK, masked, masked_url, secret
+from envctl.masking import MASK, masked, masked_url, secret, spellings
 
 passwords = some.text(some.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(lambda text: f"Zz{text}zZ")
 
@@ -30,6 +33,7 @@ passwords = some.text(some.characters(min_codepoint=33, max_codepoint=126), max_
         ("see https://TOKEN@h/x", "see https://***@h/x"),
         ("redis://:SECRET/x", "redis://:***"),
         ("postgresql://u:SECRET/x", "postgresql://u:***"),
+        ("redis://:SEC:RET/x", "redis://:***"),
         ("postgresql://u:80SECRET", "postgresql://u:***"),
         ("http://h/?apikey=abc&page=1", "http://h/?apikey=***&page=1"),
         ("host=h password='a b' dbname=d", "host=h password=*** dbname=d"),
@@ -139,3 +143,44 @@ def test_a_harmless_name_hides_nothing(name: str) -> None:
 
 def test_a_placeholder_under_a_secret_name_is_shown() -> None:
     assert masked("{postgres.password}", "PGPASSWORD") == "{postgres.password}"
+
+
+def test_a_secret_of_json_is_not_taken_for_a_placeholder() -> None:
+    assert masked('{"private": "hunter22"}', "GOOGLE_CREDENTIALS") == MASK
+
+
+@pytest.mark.parametrize("part", ["x", "a://b:", "a://b", "a.b-", "b:", "@/", "a=", "a='"])
+@pytest.mark.parametrize("end", ["", "@", " "])
+def test_a_very_long_text_is_masked(part: str, end: str) -> None:
+    """What looked at all of the rest from every letter would take many minutes."""
+    text = f"a://{part * 200_000}{end}"
+    assert len(masked(text)) <= len(text) + len(MASK)
+    assert len(masked_url(text)) <= len(text) + len(MASK)
+
+
+@pytest.mark.parametrize("text", ["a" * 50 + "://u:hunter22@h", "-dpostgresql://u:hunter22@h", "1x://u:hunter22@h"])
+def test_whatever_stands_before_a_url_its_password_is_hidden(text: str) -> None:
+    assert "hunter22" not in masked(text)
+
+
+KEY = '-----BEGIN KEY-----\n  Zm9v/YmFy+==\n"quo\\ted\u00e9"\n-----END KEY-----\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("it is first-and-more", "it is ***"),
+        ("it is first", "it is ***"),
+        ("[blanks]", "[***]"),
+        ("< Zm9v/YmFy+==>", "< ***>"),
+        (json.dumps({"key": KEY}), '{"key": "***"}'),
+        (json.dumps({"key": KEY}, ensure_ascii=False), '{"key": "***"}'),
+        (repr([KEY]), "['***']"),
+        (f"?q={quote(KEY, safe='')}&x", "?q=***&x"),
+        ("overlapping", "***"),
+        ("four stays", "four stays"),
+    ],
+)
+def test_a_secret_that_is_known_is_hidden_however_it_is_written(said: str, shown: str) -> None:
+    spelled = spellings(["first", "first-and-more", "\tblanks ", KEY, "overlapp", "lapping", "four", ""])
+    assert masked(said, spelled=spelled) == shown

@@ -184,6 +184,19 @@ def test_a_failure_shows_no_secret(tmp_path: Path) -> None:
     assert "@h/x" in error.cause
 
 
+def test_a_failure_shows_no_part_of_a_secret(tmp_path: Path) -> None:
+    secrets = {"SHORT_TOKEN": "hunter", "LONG_TOKEN": "hunter-and-more", "KEY": "first line\n  second line\n"}
+    error = failure(tmp_path, """printf '%s\\n' "$SHORT_TOKEN $LONG_TOKEN" "$KEY"; exit 1""", **secrets)
+    for part in ("hunter", "more", "first", "second"):
+        assert part not in error.cause
+
+
+def test_a_long_line_is_shown_in_part_and_its_password_in_none(tmp_path: Path) -> None:
+    password = "hunter22" * 4
+    lines = run(tmp_path, Step(run='printf "%08180d%s%09000d" 0 "a://u:$WORD@h" 0'), WORD=password, X_TOKEN=password)
+    assert lines == [f"{'0' * 8180}a://u:***@h{'0'}… (8999 more letters)"]
+
+
 def test_a_program_that_is_missing_or_was_killed_is_told_apart(tmp_path: Path) -> None:
     assert ".venv" in failure(tmp_path, "no-such-program-here").hint
     assert "was ended by SIGKILL" in failure(tmp_path, "kill -9 $$").message

@@ -15,12 +15,12 @@ from envctl.errors import EnvctlError
 from envctl.keeper import keeping
 from envctl.keeper.keeping import Kept
 from envctl.libpq import REDIRECTING
-from envctl.masking import MASK, masked
+from envctl.masking import MASK, masked, spellings
 from envctl.migrations import excerpt
 from envctl.model import Command, Talk
 
-SHORTEST = 5
-"""A value below this is a word such as `true`, and hiding it would hide the output."""
+LONGEST = 8192
+"""How many letters of a line are shown."""
 KEPT = 1000
 """How many of its last lines are looked at when a command has failed."""
 
@@ -32,13 +32,13 @@ def run(
     path = search_path(root, variables.get("PATH", os.environ.get("PATH", "")))
     without = tuple(name for name in REDIRECTING if name not in variables)
     command = Command(("/bin/sh", "-c", text), {**variables, "PATH": path}, cwd, without=without)
-    secrets = (*_secrets(variables), *(one for one in hide if len(one) >= SHORTEST))
+    secrets = spellings((*_secrets(variables), *hide))
     lines: deque[str] = deque(maxlen=KEPT)
     count = 0
 
     def heard(line: str) -> None:
         nonlocal count
-        hidden = _hidden(line, secrets)
+        hidden = _cut(masked(line, spelled=secrets))
         talk(hidden)
         if hidden.strip():
             lines.append(hidden)
@@ -47,7 +47,7 @@ def run(
     code = _run(command, heard)
     if code != 0:
         raise EnvctlError(
-            f"`{_hidden(text, secrets)}` {_ended(code)}",
+            f"`{_cut(masked(text, spelled=secrets))}` {_ended(code)}",
             cause=excerpt.excerpt(tuple(lines), count - len(lines)) or "it printed nothing",
             hint=_hint(code, lost=excerpt.lost(lines)),
             code="migration",
@@ -100,17 +100,16 @@ def _lines(output: Iterable[str], heard: Talk) -> None:
 def _secrets(variables: Mapping[str, str]) -> Iterable[str]:
     """What must not be shown: the values of variables that are secrets by name, and the passwords in URLs."""
     for name, value in variables.items():
-        if masked(value, name) == MASK and len(value) >= SHORTEST:
+        if masked(value, name) == MASK:
             yield value
         if "@" in value and "://" in value:
             password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
-            yield from (one for one in {password, unquote(password)} if len(one) >= SHORTEST)
+            yield from (password, unquote(password))
 
 
-def _hidden(line: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        line = line.replace(secret, MASK)
-    return masked(line)
+def _cut(line: str) -> str:
+    """A line as it is shown. Its secrets are hidden before: half of one would not be found."""
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}… ({len(line) - LONGEST} more letters)"
 
 
 def _ended(code: int) -> str:
