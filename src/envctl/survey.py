@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,8 @@ def _dependencies(root: Path, project: Mapping[str, Any]) -> Iterator[tuple[str,
     yield from _requirements(_inside(project, "tool", "poetry", "dependencies"), "pyproject.toml")
 
 
-def _requirements(lines: Iterable[Any], file: str) -> Iterator[tuple[str, str]]:
-    for line in lines:
+def _requirements(lines: object, file: str) -> Iterator[tuple[str, str]]:
+    for line in lines if isinstance(lines, (list, dict)) else ():
         found = _REQUIREMENT.match(line.strip()) if isinstance(line, str) else None
         if found:
             yield re.sub(r"[._-]+", "-", found[0]).lower(), file

@@ -356,3 +356,8 @@ def test_what_is_nested_too_deep_to_be_read_is_as_if_it_were_not_there(tmp_path:
     deep = "[" * 100_000
     _, text = proposed(tmp_path, {"pyproject.toml": f"a = {deep}", "package.json": deep, "requirements.txt": "redis\n"})
     assert "requirements.txt asks for redis" in text
+
+
+def test_dependencies_that_are_no_list_are_none(tmp_path: Path) -> None:
+    text = "[project]\ndependencies = 5\noptional-dependencies = { dev = true, test = ['redis'] }\n"
+    assert "pyproject.toml asks for redis" in proposed(tmp_path, {"pyproject.toml": text})[1]
