@@ -39,7 +39,7 @@ class Auditor:
         self.process = os.getpid()
         sys.addaudithook(self.hear)
         for name in MUTE:
-            setattr(os, name, self.making(getattr(os, name)))
+            setattr(os, name, Making(getattr(os, name), self.note))
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
         """Note a path that is about to be made. An event comes in any thread, and must cost next to nothing."""
@@ -58,20 +58,6 @@ class Auditor:
         found = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 (no look at the disk, which resolve takes)
         if not found.startswith(self.root) and not os.path.lexists(found):
             self.made.append((found, self.test))
-
-    def making(self, original: Any) -> Any:
-        """The same function of `os`, where the interpreter's event for it does not tell all, or there is none."""
-
-        @functools.wraps(original)
-        def make(path: Any, *args: Any, dir_fd: int | None = None, **kwargs: Any) -> Any:
-            if dir_fd is not None or original is not os_open:
-                with suppress(Exception):
-                    self.note(_at(path, dir_fd))
-            return original(path, *args, dir_fd=dir_fd, **kwargs)
-
-        if original in os.supports_dir_fd:
-            os.supports_dir_fd.add(make)
-        return make
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -132,6 +118,32 @@ class Auditor:
             return original(*args, **kwargs)
 
         return connect
+
+
+class Making:
+    """The same function of `os`, where the interpreter's event for it does not tell all, or there is none.
+
+    An object, for a function would be a method where a class has it; pickled by its name, as the function itself is.
+    """
+
+    def __init__(self, original: Any, note: Callable[[str], None]) -> None:
+        functools.update_wrapper(self, original)
+        self.__module__ = os.__name__
+        self.original = original
+        self.note = note
+        if original in os.supports_dir_fd:
+            os.supports_dir_fd.add(self)
+
+    def __call__(self, path: Any, *args: Any, dir_fd: int | None = None, **kwargs: Any) -> Any:
+        if hasattr(type(path), "__fspath__"):
+            path = os.fspath(path)  # Once, as by the function itself: it may be of use only once.
+        if dir_fd is not None or self.original is not os_open:
+            with suppress(Exception):
+                self.note(_at(path, dir_fd))
+        return self.original(path, *args, dir_fd=dir_fd, **kwargs)
+
+    def __reduce__(self) -> str:
+        return str(self.original.__name__)
 
 
 os_open = os.open

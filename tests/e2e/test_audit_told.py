@@ -12,7 +12,7 @@ from till import CONFIG, till
 pytestmark = pytest.mark.embedded
 
 PATHS = """
-import os, pathlib, stat
+import copy, inspect, os, pathlib, pickle, stat
 
 import pytest
 
@@ -86,9 +86,47 @@ def test_what_stays_in_the_checkout():
     os.mkdir("folder", dir_fd=inside)
     os.close(inside)
     assert {os.open, os.mkfifo} <= os.supports_dir_fd
+
+
+class Opener:
+    opener = os.open
+    mkfifo = os.mkfifo
+
+
+class Once:  # A path that can be asked for once.
+    def __init__(self, path):
+        self.path = [str(path)]
+
+    def __fspath__(self):
+        return self.path.pop()
+
+
+def test_once():
+    Opener().mkfifo(Once(outside / "once"))
+
+
+def test_once_at(folder):
+    os.close(os.open(Once("once_at"), os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+
+
+def test_they_are_what_they_were():
+    for function in (os.open, os.mkfifo, os.mknod):
+        assert pickle.loads(pickle.dumps(function)) is copy.deepcopy(function) is function
+        assert "dir_fd" in inspect.signature(function).parameters
+    os.close(Opener().opener(__file__, os.O_RDONLY))
+    os.close(Opener.opener(path=__file__, flags=os.O_RDONLY))
+    for wrong, error in ((7, TypeError), (None, TypeError), ("a\\0b", ValueError)):
+        with pytest.raises(error):
+            os.open(wrong, os.O_RDONLY)
+        with pytest.raises(error):
+            os.mkfifo(wrong)
+    used = Once("x")
+    os.fspath(used)
+    with pytest.raises(IndexError):
+        os.open(used, os.O_RDONLY)
 """
 MADE = ["fifo", "node", "open", "folder", "link", "symlink", "rename"]
-WAYS = [*MADE, *(f"{one}_at" for one in MADE if one != "node")]
+WAYS = ["once", "once_at", *MADE, *(f"{one}_at" for one in MADE if one != "node")]
 
 VISITS = """
 import asyncio, os
@@ -131,7 +169,7 @@ def test_every_way_to_make_a_path_outside_is_told_with_its_test(envctl: Envctl, 
     config = f"{CONFIG}\n[test.suites.paths]\nservices = []\n"
     place = till(tmp_path / "till", config=config, tests=PATHS)
     done = envctl("test", "paths", "--audit", "--json", cwd=place, code=3, OUTSIDE=str(outside), TMPDIR=str(temporary))
-    assert "14 passed" in done.err
+    assert "17 passed" in done.err
     told = {one["name"]: one["test"].rpartition("::test_")[2] for one in done.data["audit"]["escapes"]}
     assert told == {str(outside / one): one for one in WAYS}
 
