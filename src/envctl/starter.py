@@ -13,7 +13,7 @@ from envctl.environments import Patterns
 from envctl.errors import ConfigError, EnvctlError
 from envctl.reference import toml
 from envctl.startable import startable
-from envctl.survey import Survey, survey
+from envctl.survey import Survey, calling, survey
 from envctl.values import dataclass
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -76,7 +76,7 @@ def propose(root: Path) -> Proposal:
         lines += [Line("\n[services.s3]", found["s3"]), *_buckets(seen)]
     if "redis" in found:
         lines += [Line("\n[services.redis]", found["redis"])]
-    lines += [*_nothing(found), *_processes(root, seen), *_compose(seen), *_variables(seen, tuple(found))]
+    lines += [*_nothing(found), *_processes(root, seen), *_compose(seen), *_variables(root, seen, tuple(found))]
     told = [line for line in lines if line.reason]
     return Proposal(
         "".join(_written(line) for line in lines),
@@ -205,7 +205,7 @@ def _compose(seen: Survey) -> Iterator[Line]:
     yield Line(f"services = {toml(named)}", "; ".join(f"{one.name} runs {one.image}" for one in seen.images))
 
 
-def _variables(seen: Survey, found: tuple[str, ...]) -> Iterator[Line]:
+def _variables(root: Path, seen: Survey, found: tuple[str, ...]) -> Iterator[Line]:
     """What the example file names; with a driver alone, the services' own with that driver in the URL."""
     mapped = {name: text for name, text in _placeholders(seen) if text[1:].partition(".")[0] in found}
     driver = next((one for one in DRIVERS if one in seen.dependencies and "sqlalchemy" in seen.dependencies), "")
@@ -215,6 +215,12 @@ def _variables(seen: Survey, found: tuple[str, ...]) -> Iterator[Line]:
         left = [name for name in seen.variables if name not in mapped]
         if left:
             yield Line("", f"not about these servers, so left to you: {', '.join(left)}")
+    elif driver and "postgres" in found and (file := calling(root, f"{driver}.connect(")):
+        yield Line(
+            "",
+            f"{file} calls {driver}.connect itself, so DATABASE_URL is plain; "
+            f'for sqlalchemy alone it would be "{{postgres.url:{DRIVERS[driver]}}}"',
+        )
     elif driver and "postgres" in found:
         reason = (
             f"the URL is sqlalchemy's, for {driver} ({seen.dependencies[driver]} asks for both); "

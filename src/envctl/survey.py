@@ -8,6 +8,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
 SQL = ("db", "db/init", "db/schema", "db/migrations", "database", "migrations", "supabase/migrations", "sql", "schema")
 
+CODE = ("*.py", "*/*.py", "src/*/*.py", "src/*/*/*.py")
+MOST = 500
+"""So many files are looked into; who has more of them wants an answer now, too."""
 LARGEST = 1_000_000
 """A file with more letters than this was not written by hand, and says nothing that would be looked for."""
 
@@ -177,6 +181,12 @@ def _toml(file: Path) -> Mapping[str, Any]:
         return tomllib.loads(content(file))
     except (ValueError, RecursionError):
         return {}
+
+
+def calling(root: Path, words: str) -> str:
+    """A file of the project's own code with these words in it; empty if there is none."""
+    files = (file for pattern in CODE for file in sorted(root.glob(pattern)))
+    return next((str(file.relative_to(root)) for file in islice(files, MOST) if words in content(file)), "")
 
 
 def content(file: Path) -> str:

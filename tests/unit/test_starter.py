@@ -281,6 +281,14 @@ def test_a_driver_goes_into_the_url_and_the_other_variables_stay(tmp_path: Path)
     assert found.services["postgres"].extensions == ("vector",)
 
 
+def test_code_that_calls_the_driver_itself_has_a_url_that_it_can_read(tmp_path: Path) -> None:
+    asks = '[project]\nname = "shop"\ndependencies = ["SQLAlchemy>=2", "psycopg"]'
+    code = "import psycopg\n\nconnection = psycopg.connect(url)\n"
+    found, text = proposed(tmp_path, {"pyproject.toml": asks, "shop/store.py": code})
+    assert found.variables == {}
+    assert "shop/store.py calls psycopg.connect itself" in text
+
+
 def test_without_sqlalchemy_a_driver_changes_nothing(tmp_path: Path) -> None:
     found, _ = proposed(tmp_path, {"requirements.txt": "asyncpg==0.30\n# redis\n-r other.txt\n"})
     assert found.variables == {}

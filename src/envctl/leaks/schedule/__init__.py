@@ -28,7 +28,7 @@ def install(project: Project, *, weekly: bool, words: tuple[str, ...], wait: flo
             return "systemd", wanted
     raise EnvctlError(
         "there is neither cron nor a systemd of your own here",
-        hint="install cron, or run `envctl leaks` in a scheduled job: templates/github/leaks.yml is one",
+        hint="install cron, or let a scheduled job of your CI run: envctl leaks",
         code="no_schedule",
     )
 
