@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -24,6 +26,8 @@ SHEBANGS = (
     b"#!/usr/bin/env -S A=b sh -e",
     b"#!/bin/busybox sh",
 )
+RUNNERS = [["dash", "-eu"], ["bash", "-eu"], ["bash", "--posix", "-eu"], ["dash"], ["bash"]]
+PATIENCE = 20.0
 block = text.made(PYTHON, FOLDER)
 older = block.replace(b"# Tells", b"# Told")
 """What stands between the marks of another version; its digest is put right below."""
@@ -32,6 +36,12 @@ older = block.replace(b"# Tells", b"# Told")
 def with_digest(content: bytes) -> bytes:
     inner = b"".join(content.splitlines(keepends=True)[1:-1])
     return b"# >>> envctl hooks 0 " + hexdigest(inner)[:8].encode() + b" >>>\n" + inner + b"# <<< envctl hooks <<<\n"
+
+
+def marks(folder: Path) -> None:
+    """As they are made with the hook."""
+    for name in ("seen", "waiting"):
+        (folder / name).touch()
 
 
 bodies = st.binary(max_size=300).filter(lambda body: b"\0" not in body and b"envctl hooks" not in body)
@@ -130,18 +140,66 @@ def test_a_path_that_could_break_a_line_is_refused(name: str) -> None:
 def test_a_name_that_is_no_utf8_comes_through(tmp_path: Path) -> None:
     folder = tmp_path / "st\udcffate"
     folder.mkdir()
+    marks(folder)
     (tmp_path / "hook").write_bytes(text.installed(None, text.made(Path("/bin/true"), folder)))
     subprocess.run(["/bin/sh", tmp_path / "hook", "committed"], check=True, stdin=subprocess.DEVNULL)
-    assert (folder / "seen").exists()
+    assert (folder / "waiting").read_text()
 
 
-@pytest.mark.parametrize("shell", [["dash", "-eu"], ["bash", "-eu"], ["bash", "--posix", "-eu"], ["dash"], ["bash"]])
+@pytest.mark.parametrize("shell", RUNNERS)
 @pytest.mark.parametrize("words", [[], ["prepared"], ["aborted"], ["committed"]])
 def test_nothing_of_it_fails_prints_or_reads(tmp_path: Path, shell: list[str], words: list[str]) -> None:
     """Whatever is missing, and under the strictest flags: the lines below get stdin, arguments and control."""
+    marks(tmp_path)
     theirs = b'\ncat\nprintf "%s %s" "$#" "${envctl_waiting-unset}"\nexit 7\n'
     for python, folder in ((PYTHON, FOLDER), (Path("/bin/true"), FOLDER), (Path("/bin/true"), tmp_path)):
         script = tmp_path / "hook"
         script.write_bytes(text.installed(b"#!/bin/sh" + theirs, text.made(python, folder)))
         done = subprocess.run([*shell, script, *words], input=b"0 1 refs/x\n", capture_output=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (7, b"0 1 refs/x\n%d unset" % len(words), b"")
+
+
+@pytest.mark.parametrize("shell", RUNNERS)
+@pytest.mark.parametrize("name", ["seen", "waiting"])
+@pytest.mark.parametrize("kind", ["fifo", "device", "file elsewhere", "folder", "nothing"])
+def test_a_mark_that_is_no_plain_file_keeps_nobody_waiting(
+    tmp_path: Path, shell: list[str], name: str, kind: str
+) -> None:
+    marks(tmp_path)
+    mark, elsewhere = tmp_path / name, tmp_path / "elsewhere"
+    mark.unlink()
+    elsewhere.write_text("precious")
+    if kind == "fifo":
+        os.mkfifo(mark)
+    elif kind == "folder":
+        mark.mkdir()
+    elif kind != "nothing":
+        mark.symlink_to("/dev/zero" if kind == "device" else elsewhere)
+    script = tmp_path / "hook"
+    script.write_bytes(text.installed(b"#!/bin/sh\necho theirs\n", text.made(Path("/bin/true"), tmp_path)))
+    words = [*shell, script, "committed"]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"theirs\n", b"")
+    assert elsewhere.read_text() == "precious"
+
+
+@pytest.mark.parametrize("shell", RUNNERS)
+@pytest.mark.parametrize("number", ["-1", "0", "00", "self", "../proc/self", "1x", "$$", "9" * 30, ""])
+@pytest.mark.parametrize("began", ["", "1\n"])
+def test_what_is_no_number_of_a_process_is_nobody_who_waits(
+    tmp_path: Path, shell: list[str], number: str, began: str
+) -> None:
+    """`kill -0 -1` and `kill -0 0` find somebody always."""
+    marks(tmp_path)
+    (tmp_path / "waiting").write_text(f"{number}\n{began}")
+    called, python, script = (tmp_path / one for one in ("called", "python", "hook"))
+    os.mkfifo(called)
+    python.write_text(f"#!/bin/sh\necho called >'{called}'\n")
+    python.chmod(0o700)
+    script.write_bytes(text.installed(None, text.made(python, tmp_path)))
+    heard = os.open(called, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        subprocess.run([*shell, script, "committed"], stdin=subprocess.DEVNULL, check=True, timeout=PATIENCE)
+        assert select.select([heard], [], [], PATIENCE)[0], "nobody was called"
+    finally:
+        os.close(heard)
