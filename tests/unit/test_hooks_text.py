@@ -177,7 +177,7 @@ def test_a_mark_that_is_no_plain_file_keeps_nobody_waiting(
         mark.symlink_to("/dev/zero" if kind == "device" else elsewhere)
     script = tmp_path / "hook"
     script.write_bytes(text.installed(b"#!/bin/sh\necho theirs\n", text.made(Path("/bin/true"), tmp_path)))
-    words = [*shell, script, "committed"]
+    words = [*shell, str(script), "committed"]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"theirs\n", b"")
     assert elsewhere.read_text() == "precious"
