@@ -56,7 +56,7 @@ def bare(host: str) -> bool:
 
 def elsewhere(host: str) -> bool:
     """Whether a record names another machine, as far as anybody can tell."""
-    return host not in {this_host(), _name(), *former()}
+    return host not in {this_host(), _name()}
 
 
 def told(host: str, mine: str) -> str:
