@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 When = Literal["before", "after"]
 EFFECTS = {
-    "state": (("envctl.state", "", "write"), ("envctl.state", "", "claim")),
+    "state": (("envctl.state", "", "write"), ("envctl.locks", "", "claim")),
     "folder": (
         ("pathlib", "Path", "mkdir"),
         ("pathlib", "Path", "rename"),

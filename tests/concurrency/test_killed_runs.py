@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -266,7 +267,7 @@ def test_a_run_killed_at_any_step_of_making_leaves_nothing(ground: Ground, when:
     while code == -9:
         actor = ground.stage.start("work", at=at, when=when)
         code = -9 if not (actor.process.stdout and actor.process.stdout.read()) else 0
-        actor.ended()
+        assert actor.ended()[0] == -signal.SIGKILL, "it did not come to its death"
         folders.tidy(ground.project.home)
         for folder in residue.dead(ground.project.home):
             assert (report := cleaning.clean(folder)).verdict == "clean", (at, report)
