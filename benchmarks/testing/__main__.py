@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="how often each is measured")
     parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; nothing is written then")
+    parser.add_argument("--renew", action="store_true", help="with --only: put them into the results that are there")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders go then, too
     before, report = os.getloadavg()[0], Report()
@@ -50,6 +51,8 @@ def main() -> None:
     print(table(report))
     if not given.only:
         write(report, before, given.rounds)
+    elif given.renew and "suite" not in given.only:  # whose ways are compared within one run
+        results.renew("testing", report, parts=given.only, rounds=given.rounds, load=before)
 
 
 def table(report: Report) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from figures import Report, rounded
+from figures import Aim, Figure, Report, rounded
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -46,6 +46,21 @@ def write(
     target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     target.with_suffix(".svg").write_text(picture)
     print(f"\nwritten to {target.relative_to(RESULTS.parents[1])} and .svg")
+
+
+def renew(name: str, report: Report, *, parts: Sequence[str], rounds: int, load: float) -> None:
+    """Put what was measured again in the place of what is there; the file says which parts of it, and when."""
+    target = RESULTS / f"{name}.json"
+    content = json.loads(target.read_text())
+    now: dict[str, Sequence[Figure | Aim]] = {"aims": report.aims, "figures": report.figures}
+    for kind, key in (("aims", "measure"), ("figures", "name")):
+        found = {one[key]: one for one in (each.as_json() for each in now[kind])}
+        content[kind] = [found.pop(one[key], one) for one in content[kind]] + [*found.values()]
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    renewed = {"parts": [*parts], "when": when, "rounds": rounds, "machine": machine(load)}
+    content["renewed"] = [*content.get("renewed", []), renewed]
+    target.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    print(f"\nrenewed in {target.relative_to(RESULTS.parents[1])}")
 
 
 def machine(load_before: float) -> dict[str, Any]:
