@@ -180,5 +180,18 @@ def test_a_fixed_key_does_not_reach_what_is_in_quarantine_and_reaches_the_rest(g
     assert [hand.get(access.values, "k") for access in (one, other)] == ["precious"] * 2
 
 
+@BUCKETS
+@pytest.mark.usefixtures("service")
+def test_a_fixed_key_gets_nothing_of_a_claim_that_has_a_key_of_its_own(ground: Ground, hand: Hand) -> None:
+    keys = Settings(("statements",), access_key=f"KEY{ground.project}", secret_key="a-secret-of-the-suite")
+    fixed, own = made(replace(ground, settings=keys), "a"), made(ground, "b")
+    hand.put(own.values, "k", "private")
+    for put in [_put(ground, each) for each in own.resources]:
+        S3.restore(ground.address, put)
+    assert hand.get(own.values, "k") == "private"
+    with pytest.raises(hand.refusals):
+        hand.get({**own.values, **{name: fixed.values[name] for name in ("access_key", "secret_key")}}, "k")
+
+
 def _put(ground: Ground, one: Resource) -> Resource:
     return ground.service.quarantine(ground.address, one, notes={"since": "today"})

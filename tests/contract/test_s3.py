@@ -176,6 +176,8 @@ def test_taking_a_key_back_lets_the_server_write_its_keys_no_more_than_twice(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SeaweedFS writes all that it has, and reads all of it for each that it writes."""
+    keys = Settings(("statements",), access_key="FIXEDKEYNEARBY", secret_key="a-secret-of-the-suite")
+    fixed = SERVICE.create(ground.address, keys, ground.claim("nearby"))
     access, asked = made(ground, "a"), list[str]()
     real = identities.iam
 
@@ -186,6 +188,7 @@ def test_taking_a_key_back_lets_the_server_write_its_keys_no_more_than_twice(
     monkeypatch.setattr(identities, "iam", heard)
     dropped(ground, access)
     assert [one for one in asked if not one.startswith("List")] == ["DeleteUserPolicy", "DeleteUser"]
+    dropped(ground, fixed)
 
 
 def test_a_key_with_a_forgotten_secret_is_replaced(ground: Ground) -> None:
