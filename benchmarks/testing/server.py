@@ -19,7 +19,8 @@ import psycopg
 from psycopg import sql
 
 from envctl import unprivileged
-from envctl.model import Address, Command, Place
+from envctl.model import Address, Command
+from envctl.server_set import Place
 from envctl.services.postgres import program
 
 MEMORY = Path("/dev/shm")  # noqa: S108

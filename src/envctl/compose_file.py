@@ -13,7 +13,7 @@ from typing import Any
 from envctl import containers, shell, texts
 from envctl.containers import Stack
 from envctl.errors import ConfigError
-from envctl.model import Container, Need, Observed
+from envctl.server_set import Container, Need, Observed
 from envctl.values import dataclass
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")

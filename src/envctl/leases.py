@@ -21,7 +21,8 @@ from envctl import engines, held, idle, locks, state
 from envctl.engines.base import Engine
 from envctl.errors import LockTimeoutError, UnavailableError
 from envctl.held import Lease
-from envctl.model import Address, Holder, Running, Server, ServerSet, Talk, silent
+from envctl.model import Address, Holder, Talk, silent
+from envctl.server_set import Running, Server, ServerSet
 
 WAIT = 60.0
 

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from envctl import hosts, leases, locks, migrations, ports, recall, services, state, variables, workspaces
 from envctl.migrations import Fingerprint, Migration
-from envctl.model import Access, Claim, Owner, Resource, Running, Talk, silent
+from envctl.model import Access, Claim, Owner, Resource, Talk, silent
 from envctl.project import Project
+from envctl.server_set import Running
 from envctl.servers import Servers
 from envctl.values import dataclass
 

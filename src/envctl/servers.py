@@ -9,8 +9,9 @@ from typing import Any, Literal
 from envctl import compose_file, engines, idle, leases, ports, runtimes, services, state, workspaces
 from envctl.engines.base import Engine
 from envctl.errors import ConfigError, EnvctlError, UsageError
-from envctl.model import EngineName, Need, Running, ServerSet, Talk, silent
+from envctl.model import EngineName, Talk, silent
 from envctl.project import Project
+from envctl.server_set import Need, Running, ServerSet
 from envctl.values import dataclass
 
 Purpose = Literal["dev", "test"]

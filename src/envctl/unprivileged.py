@@ -16,7 +16,8 @@ from pathlib import Path
 
 from envctl import shell, state
 from envctl.errors import EnvctlError
-from envctl.model import Command, Program
+from envctl.model import Command
+from envctl.server_set import Program
 from envctl.values import dataclass
 
 PUBLIC = Path("/var/lib/envctl")

@@ -16,7 +16,7 @@ import toy
 
 from envctl import idle, leases, locks
 from envctl.engines.embedded import daemon, folders
-from envctl.model import Running
+from envctl.server_set import Running
 
 
 @dataclass

@@ -21,10 +21,11 @@ from crew import until
 from envctl import inventory, leases, locks, owners, recovery, residue, sandbox, services
 from envctl.inventory import evidence
 from envctl.inventory.verdicts import Found
-from envctl.model import Owner, Resource, Running
+from envctl.model import Owner, Resource
 from envctl.project import Project
 from envctl.recovery import cleaning
 from envctl.runs import folders
+from envctl.server_set import Running
 from envctl.services.base import Outcome
 
 

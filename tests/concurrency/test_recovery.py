@@ -17,9 +17,9 @@ from crew import Crew, gone, until
 from toy import Settings, ask, toy_set
 
 from envctl import engines, leases, ports
-from envctl.engines.embedded import daemon, launch
+from envctl.engines.embedded import daemon, launch, proof
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
-from envctl.model import ServerSet
+from envctl.server_set import ServerSet
 
 ENGINE = engines.get("embedded")
 
@@ -65,7 +65,7 @@ def test_killed_at_any_step_of_a_start_is_made_good_by_the_next_caller(crew: Cre
     assert answer["toy"].startswith("toy 1 ")
     assert data_files(crew.home()) == {"password"}
     assert not (crew.home() / "data" / "toy-1.new").exists()
-    found = daemon.members(daemon.at(crew.home(), "toy"))
+    found = proof.members(daemon.at(crew.home(), "toy"))
     assert [f"toy 1 {one.pid}" for one in found] == [answer["toy"]]
 
 
@@ -98,7 +98,7 @@ def test_a_server_on_its_way_that_never_gets_there_is_replaced(
     shut = gate(tmp_path, "serve")
     first = crew.start(toys={"toy": {"gate": str(shut.parent)}})
     until(lambda: reached(shut))
-    stuck = daemon.pid(daemon.at(crew.home(), "toy"))
+    stuck = proof.pid(daemon.at(crew.home(), "toy"))
     first.kill()
     monkeypatch.setattr(launch, "ADOPT_WITHIN", 0.1)
     with hold(toy_set(crew.home())) as running:
@@ -117,7 +117,7 @@ def test_after_a_reboot_servers_start_again_and_a_reused_pid_is_left_alone(crew:
         assert record is not None
         assert record.ready
         assert not ENGINE.alive(record)
-        assert daemon.pid(found) == 0
+        assert proof.pid(found) == 0
         assert not leases.stop_all(crew.home(), ENGINE)
         ENGINE.stop(record, print)
         with hold(toy_set(crew.home())) as running:
@@ -151,9 +151,9 @@ def test_a_server_that_was_killed_under_its_users_is_started_again_with_its_data
 def test_children_that_do_not_end_are_killed_with_their_server(crew: Crew) -> None:
     with hold(toy_set(crew.home(), toys={"toy": Settings(child="child")})):
         found = daemon.at(crew.home(), "toy")
-        assert len(daemon.members(found)) == 2
+        assert len(proof.members(found)) == 2
         daemon.stop(found, signal=15, patience=0.1)
-        assert daemon.members(found) == []
+        assert proof.members(found) == []
 
 
 def test_a_port_that_is_taken_between_look_and_bind_is_replaced(crew: Crew, tmp_path: Path) -> None:

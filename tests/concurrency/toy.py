@@ -16,7 +16,8 @@ from typing import Any
 
 from envctl import engines, leases
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Address, Command, Container, Need, Observed, Place, Program, ServerSet
+from envctl.model import Address, Command
+from envctl.server_set import Container, Need, Observed, Place, Program, ServerSet
 
 SERVER = """
 import os, socket, sys, time

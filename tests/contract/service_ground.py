@@ -13,7 +13,8 @@ from typing import Any, Literal
 from docker import DockerClient
 from envctl import containers, engines, runtimes, services, shell
 from envctl.errors import EnvctlError
-from envctl.model import Address, Claim, Environment, Need, Owner, Running, ServerSet
+from envctl.model import Address, Claim, Environment, Owner
+from envctl.server_set import Need, Running, ServerSet
 from envctl.services.base import Service
 
 EngineId = Literal["embedded", "compose"]

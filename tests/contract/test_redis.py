@@ -16,7 +16,8 @@ from hands import redis_client
 from service_ground import Ground, Servers, serving
 
 from envctl.errors import ConfigError, EnvctlError, UnavailableError
-from envctl.model import Access, Address, Observed
+from envctl.model import Access, Address
+from envctl.server_set import Observed
 from envctl.services.redis import SERVICE, Settings
 from envctl.services.redis.registry import HASH, literal
 

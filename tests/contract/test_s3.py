@@ -27,7 +27,8 @@ from service_ground import Ground, Servers, engine_names, has_image, required, s
 
 from envctl import shell, state
 from envctl.errors import ConfigError, EnvctlError
-from envctl.model import Access, Address, Command, Observed, Place
+from envctl.model import Access, Address, Command
+from envctl.server_set import Observed, Place
 from envctl.services.s3 import SERVICE, Settings, contents, identities, wire
 from envctl.services.s3 import buckets as s3_buckets
 from envctl.services.s3.identities import key_of

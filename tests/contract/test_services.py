@@ -19,7 +19,8 @@ from service_ground import Ground
 
 from envctl import shell
 from envctl.errors import EnvctlError, UnavailableError
-from envctl.model import Access, Address, Claim, Command, Observed, Place, Resource
+from envctl.model import Access, Address, Claim, Command, Resource
+from envctl.server_set import Observed, Place
 
 CREATE = """
 import pickle, sys

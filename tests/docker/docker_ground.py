@@ -13,8 +13,9 @@ from envctl import runtimes
 from envctl.config import Compose
 from envctl.engines.compose import ENGINE
 from envctl.errors import UnavailableError
-from envctl.model import Address, Command, Container, Need, Observed, Place, Program, Running, ServerSet
+from envctl.model import Address, Command
 from envctl.runtimes import Runtime
+from envctl.server_set import Container, Need, Observed, Place, Program, Running, ServerSet
 
 PORT = 8080
 SERVE = (

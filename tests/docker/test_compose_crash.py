@@ -12,7 +12,7 @@ import pytest
 from docker_ground import WEB, Ground
 
 from envctl.engines.compose import ENGINE
-from envctl.model import Running, ServerSet
+from envctl.server_set import Running, ServerSet
 
 pytestmark = pytest.mark.docker
 

@@ -8,7 +8,7 @@ import pytest
 from docker_ground import WEB, Ground, Web
 
 from envctl.engines.compose import ENGINE
-from envctl.model import Container, Need, Running
+from envctl.server_set import Container, Need, Running
 
 pytestmark = pytest.mark.docker
 

@@ -10,7 +10,7 @@ import pytest
 from docker_ground import WEB, Ground, Web
 
 from envctl.engines.compose import ENGINE
-from envctl.model import Need, Running
+from envctl.server_set import Need, Running
 
 pytestmark = pytest.mark.docker
 

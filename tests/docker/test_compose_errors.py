@@ -14,7 +14,8 @@ from docker_ground import WEB, Ground, Web
 from envctl import runtimes
 from envctl.engines.compose import ENGINE
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
-from envctl.model import Address, Need
+from envctl.model import Address
+from envctl.server_set import Need
 
 pytestmark = pytest.mark.docker
 

@@ -17,7 +17,8 @@ from envctl.config import Compose
 from envctl.engines.compose import ENGINE, leftovers
 from envctl.engines.compose.sizes import parsed
 from envctl.errors import EnvctlError
-from envctl.model import Need, Resource, Running, ServerSet
+from envctl.model import Resource
+from envctl.server_set import Need, Running, ServerSet
 
 pytestmark = pytest.mark.docker
 

@@ -19,8 +19,8 @@ from envctl import containers, leases, locks, runtimes, servers
 from envctl.engines.compose import own
 from envctl.engines.compose.own import HOME
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
-from envctl.model import Running
 from envctl.project import Project, open_project
+from envctl.server_set import Running
 from envctl.servers import Servers
 from envctl.services.postgres import link
 

@@ -9,7 +9,8 @@ import pytest
 from docker_ground import Ground
 
 from envctl import services
-from envctl.model import Claim, Need, Owner, Resource, Running
+from envctl.model import Claim, Owner, Resource
+from envctl.server_set import Need, Running
 
 pytestmark = pytest.mark.docker
 

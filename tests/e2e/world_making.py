@@ -21,8 +21,9 @@ from worlds import World
 from envctl import clean, leases, locks, namespace, sandbox, services, state, workspaces
 from envctl.clean import Outcome, Plan, Scope, aside
 from envctl.inventory import clock
-from envctl.model import Access, Claim, Environment, Owner, Running, Server
+from envctl.model import Access, Claim, Environment, Owner
 from envctl.project import Project, open_project
+from envctl.server_set import Running, Server
 
 CONFIG = """
 project = "{project}"

@@ -18,7 +18,8 @@ from minio import Minio
 from psycopg import sql
 
 from envctl import engines, services
-from envctl.model import Address, Need, Running, ServerSet
+from envctl.model import Address
+from envctl.server_set import Need, Running, ServerSet
 from envctl.services.s3 import identities
 from envctl.services.s3.wire import signed
 

@@ -12,7 +12,7 @@ from envctl import compose_file, services
 from envctl.compose_file import Declared
 from envctl.config import Compose
 from envctl.errors import ConfigError
-from envctl.model import Container, Need
+from envctl.server_set import Container, Need
 
 
 class Kind:

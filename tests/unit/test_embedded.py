@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from envctl import engines, leases, locks, services, shell, state, unprivileged
-from envctl.engines.embedded import daemon, folders
+from envctl.engines.embedded import daemon, folders, proof
 from envctl.engines.embedded.daemon import Daemon
 from envctl.errors import EnvctlError
-from envctl.model import Command, Need, Program, Running, ServerSet
+from envctl.model import Command
+from envctl.server_set import Need, Program, Running, ServerSet
 from envctl.unprivileged import Way
 
 ENGINE = engines.get("embedded")
@@ -71,8 +72,8 @@ def test_a_daemon_is_known_by_its_lock_and_its_pid_is_proven(running: Daemon) ->
     assert daemon.runs(running)
     while not daemon.leads(running):
         assert daemon.runs(running)
-    (process,) = daemon.members(running)
-    assert daemon.pid(running) == process.pid != os.getpid()
+    (process,) = proof.members(running)
+    assert proof.pid(running) == process.pid != os.getpid()
     assert os.getsid(process.pid) == process.pid
     assert process.cwd() == str(Path.cwd()) or process.cwd() == "/"
 
@@ -118,7 +119,7 @@ def test_a_second_claim_names_who_is_in_the_way(running: Daemon) -> None:
     with pytest.raises(EnvctlError) as caught:
         daemon.claim(running)
     assert caught.value.code == "server_stuck"
-    assert str(daemon.pid(running)) in caught.value.cause
+    assert str(proof.pid(running)) in caught.value.cause
 
 
 def test_a_long_log_is_set_aside(home: Path) -> None:
@@ -227,11 +228,11 @@ def test_a_server_that_gave_up_root_is_stopped_even_by_a_root_that_may_not_look_
     found = daemon.at(home, "sleeper")
     launch(found, unprivileged.wrap(unprivileged.way(Program("who", unprivileged=True)), SLEEP))
     script = (
-        "import sys; from pathlib import Path; from envctl.engines.embedded import daemon;"
+        "import sys; from pathlib import Path; from envctl.engines.embedded import daemon, proof;"
         "d = daemon.at(Path(sys.argv[1]), 'sleeper');"
-        "print(daemon.pid(d)); daemon.stop(d, signal=15)"
+        "print(proof.pid(d)); daemon.stop(d, signal=15)"
     )
-    while [one.name() for one in daemon.members(found)] != ["sleep"]:
+    while [one.name() for one in proof.members(found)] != ["sleep"]:
         assert daemon.runs(found)
     argv = ("setpriv", "--bounding-set", "-sys_ptrace", sys.executable, "-c", script, str(home))
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
@@ -272,7 +273,7 @@ def test_a_real_server_that_was_killed_is_back_for_the_next_caller(home: Path, v
     servers = real(home, "dev")
     with hold(servers) as before:
         found = daemon.at(home, victim)
-        psutil.Process(daemon.pid(found)).kill()
+        psutil.Process(proof.pid(found)).kill()
         while daemon.leads(found):
             pass
         with hold(servers) as running:
@@ -289,4 +290,4 @@ def test_real_postgres_runs_under_root_without_user_namespaces(home: Path, publi
     servers = replace(servers, needs={"postgres": servers.needs["postgres"]})
     with hold(servers) as running:
         assert versions(servers, running)["postgres"]
-        assert psutil.Process(daemon.pid(daemon.at(home, "postgres"))).uids().real == 65534
+        assert psutil.Process(proof.pid(daemon.at(home, "postgres"))).uids().real == 65534

@@ -15,7 +15,8 @@ import pytest
 
 from envctl.engines.external import ENGINE
 from envctl.errors import ConfigError, UnavailableError
-from envctl.model import Address, Need, Running, ServerSet
+from envctl.model import Address
+from envctl.server_set import Need, Running, ServerSet
 
 
 class Greeting:

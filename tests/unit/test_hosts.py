@@ -15,10 +15,11 @@ from test_verdicts import DEV, FACTS, database
 from envctl import hosts, leases, residue, sandbox, state
 from envctl.inventory import evidence
 from envctl.inventory.verdicts import Facts, judge
-from envctl.model import Address, EngineName, Owner, Running, Server
+from envctl.model import Address, EngineName, Owner
 from envctl.project import Project
 from envctl.recovery import cleaning
 from envctl.runs import folders
+from envctl.server_set import Running, Server
 
 __all__ = ["claim", "open_runs", "project", "told"]
 

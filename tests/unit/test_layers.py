@@ -28,6 +28,7 @@ LAYERS = (
     ("namespace",),
     ("spelling",),
     ("environments", "settings", "digests"),
+    ("server_set",),
     ("model",),
     ("errors", "texts", "values"),
 )

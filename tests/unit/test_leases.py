@@ -10,7 +10,8 @@ from hypothesis import strategies as some
 
 from envctl import engines, held, leases, state
 from envctl.held import Lease
-from envctl.model import Address, Holder, Running, Server
+from envctl.model import Address, Holder
+from envctl.server_set import Running, Server
 
 HOLDER = Holder("held", "feature_a", "/w", "dev run", "2026-01-01T00:00:00+00:00", 7)
 text = some.dictionaries(some.text(), some.text(), max_size=3)

@@ -13,7 +13,7 @@ from envctl import runtimes, services
 from envctl.compose_file import declared_in
 from envctl.containers import Stack
 from envctl.engines.compose import errors, own
-from envctl.model import Container, Need, ServerSet
+from envctl.server_set import Container, Need, ServerSet
 
 DATA = "/var/lib/postgresql/data"
 POSTGRES = Container("i", 5432, {}, ("postgres", "-c", "a=b"), DATA, (), hasty=("-c", "fsync=off"))

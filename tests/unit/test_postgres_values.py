@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from envctl.errors import ConfigError, UnavailableError, UsageError
 from envctl.migrations import Migrate, Step
-from envctl.model import Address, Observed, Place
+from envctl.model import Address
+from envctl.server_set import Observed, Place
 from envctl.services.postgres import SERVICE, Settings, data_folder
 from envctl.services.postgres import create as postgres_create
 from envctl.services.postgres import program as postgres_program

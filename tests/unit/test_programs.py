@@ -8,9 +8,9 @@ import pytest
 
 from envctl.dev import programs
 from envctl.errors import UsageError
-from envctl.model import Running
 from envctl.project import open_project
 from envctl.sandbox import Sandbox
+from envctl.server_set import Running
 
 
 def sandbox(root: Path, processes: str) -> Sandbox:

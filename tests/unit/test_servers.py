@@ -18,8 +18,9 @@ import pytest
 from envctl import engines, leases, ports, servers, state, unprivileged
 from envctl.engines.embedded import folders
 from envctl.errors import ConfigError, EnvctlError, PortTakenError
-from envctl.model import Address, Running, Server
+from envctl.model import Address
 from envctl.project import Project, open_project
+from envctl.server_set import Running, Server
 from envctl.servers import Servers
 
 Make = Callable[..., Project]

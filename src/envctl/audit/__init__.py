@@ -14,9 +14,10 @@ from envctl.audit import grounds, host
 from envctl.audit.comparison import FILES, MACHINE, compare, foreign, of_run
 from envctl.audit.values import Facts, Ground, Inventory, Left, Lingering, Ran, Report, Wrote
 from envctl.errors import EnvctlError
-from envctl.model import Running, Seen, Unseen
+from envctl.model import Seen, Unseen
 from envctl.project import Project
 from envctl.runs import Run
+from envctl.server_set import Running
 
 SETTLE, SOON = 2.0, 0.2
 """Seconds that a server may take to see that the run's clients have gone; and those whose nobody knows."""

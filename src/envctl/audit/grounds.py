@@ -10,9 +10,10 @@ from pathlib import Path
 from envctl import leases, servers, services
 from envctl.audit.values import Ground, Visit
 from envctl.errors import EnvctlError
-from envctl.model import Address, Running, Seen, Unseen
+from envctl.model import Address, Seen, Unseen
 from envctl.project import Project
 from envctl.runs import folders
+from envctl.server_set import Running
 from envctl.values import dataclass
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -13,9 +13,10 @@ from envctl.errors import EnvctlError, UnavailableError, UsageError
 from envctl.inventory import places, spared
 from envctl.inventory.places import Sight, told
 from envctl.inventory.verdicts import quarantined
-from envctl.model import Address, Resource, Running, Talk
+from envctl.model import Address, Resource, Talk
 from envctl.project import Project
 from envctl.recovery.visit import visited
+from envctl.server_set import Running
 from envctl.values import dataclass
 
 LOGINS = ("role",)

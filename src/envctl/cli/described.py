@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from envctl.dev import Status, tests
-    from envctl.model import Address, Sighting
+    from envctl.model import Address
     from envctl.project import Project
     from envctl.sandbox import Sandbox
+    from envctl.server_set import Sighting
     from envctl.servers import Servers
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from envctl import hosts, leases, sandbox, servers, services, workspaces
 from envctl.dev import tests
 from envctl.errors import UnavailableError, UsageError
-from envctl.model import Address, Holder, Resource, Running, Sighting, Talk
+from envctl.model import Address, Holder, Resource, Talk
 from envctl.project import Project
 from envctl.sandbox import Sandbox
+from envctl.server_set import Running, Sighting
 from envctl.servers import Servers
 from envctl.values import dataclass
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from envctl import ports, sandbox, variables
 from envctl.errors import UsageError
 from envctl.migrations.commands import search_path
-from envctl.model import Command, Running, Talk
+from envctl.model import Command, Talk
 from envctl.processes import Process, Write, run_all, run_foreground
 from envctl.project import Project
 from envctl.sandbox import Sandbox
+from envctl.server_set import Running
 from envctl.servers import Servers
 from envctl.toml.words import did_you_mean
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from envctl import leases, residue, sandbox, servers, services
 from envctl.errors import EnvctlError
-from envctl.model import Access, Address, Resource, Running, Sighting
+from envctl.model import Access, Address, Resource
 from envctl.project import Project
 from envctl.runs import folders
 from envctl.runs.folders import Record, Residue
+from envctl.server_set import Running, Sighting
 from envctl.services.base import Template
 from envctl.values import dataclass
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from envctl.model import Resource, Running, ServerSet, Sighting, Talk
+from envctl.model import Resource, Talk
+from envctl.server_set import Running, ServerSet, Sighting
 
 Record = Callable[[Running], None]
 """Writes the set's record. Called before anything is started, so that no server is ever unknown."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from envctl.engines.base import Record
 from envctl.errors import ConfigError, EnvctlError, UnavailableError
-from envctl.model import Address, Need, Resource, Running, Server, ServerSet, Sighting, Talk
+from envctl.model import Address, Resource, Talk
+from envctl.server_set import Need, Running, Server, ServerSet, Sighting
 from envctl.values import dataclass
 
 

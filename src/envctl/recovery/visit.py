@@ -10,7 +10,8 @@ from pathlib import Path
 
 from envctl import engines, idle, leases
 from envctl.held import Lease
-from envctl.model import Address, Holder, Running, Server, Talk
+from envctl.model import Address, Holder, Talk
+from envctl.server_set import Running, Server
 from envctl.values import dataclass
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 from envctl.errors import EnvctlError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, Seen, ServerKind, Talk
+from envctl.model import Access, Address, Capacity, Claim, Owner, Resource, Seen, Talk
+from envctl.server_set import ServerKind
 from envctl.services.likeness import Like
 from envctl.values import dataclass
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from envctl import leases, ports, recovery, runs, sandbox, servers, templates
 from envctl.errors import EnvctlError
-from envctl.model import Running
 from envctl.processes import Hurried, foreground
 from envctl.project import Project
 from envctl.runs import Run
+from envctl.server_set import Running
 from envctl.servers import Servers
 from envctl.templates import Ready
 from envctl.testing import audited, belief, command, desk, foresight, interruption, upkeep

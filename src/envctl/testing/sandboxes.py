@@ -11,9 +11,10 @@ from pathlib import Path
 
 from envctl import sandbox, services, templates, variables
 from envctl.errors import UsageError
-from envctl.model import Access, Address, Claim, Resource, Running
+from envctl.model import Access, Address, Claim, Resource
 from envctl.project import Project
 from envctl.sandbox import Sandbox
+from envctl.server_set import Running
 from envctl.templates import Ready, Template
 from envctl.values import dataclass
 

@@ -23,8 +23,9 @@ from envctl.engines.compose import waiting as compose_wait
 from envctl.engines.compose.seen import Seen
 from envctl.engines.compose.waiting import Start
 from envctl.errors import UnavailableError
-from envctl.model import Address, Command, Resource, Running, ServerSet, Sighting, Talk
+from envctl.model import Address, Command, Resource, Talk
 from envctl.runtimes import Runtime
+from envctl.server_set import Running, ServerSet, Sighting
 from envctl.shell import Done
 from envctl.values import dataclass
 

@@ -9,8 +9,8 @@ from envctl.containers import Stack
 from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose.seen import Seen
 from envctl.errors import ConfigError, EnvctlError, PortTakenError, UnavailableError
-from envctl.model import Observed
 from envctl.runtimes import Runtime
+from envctl.server_set import Observed
 from envctl.shell import Done
 
 TAKEN = re.compile(r"address already in use|port is already allocated|ports are not available", re.IGNORECASE)

@@ -16,8 +16,8 @@ from envctl.compose_file import Declared
 from envctl.containers import Stack
 from envctl.digests import hexdigest
 from envctl.errors import UnavailableError, UsageError
-from envctl.model import Container, Need, ServerSet
 from envctl.runtimes import Runtime
+from envctl.server_set import Container, Need, ServerSet
 
 HOME = "envctl.home"
 """The label that says which server set a container or network belongs to: by it alone they are removed."""

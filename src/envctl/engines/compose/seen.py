@@ -9,8 +9,8 @@ from typing import Any
 
 from envctl import containers, runtimes, shell
 from envctl.errors import UnavailableError
-from envctl.model import Observed
 from envctl.runtimes import Runtime
+from envctl.server_set import Observed
 from envctl.values import dataclass
 
 LABEL = "com.docker.compose."

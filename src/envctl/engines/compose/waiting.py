@@ -13,7 +13,8 @@ from envctl.engines.compose import errors as compose_errors
 from envctl.engines.compose import seen as compose_seen
 from envctl.engines.compose.seen import Seen
 from envctl.errors import UnavailableError
-from envctl.model import Address, Server, ServerSet, Talk
+from envctl.model import Address, Talk
+from envctl.server_set import Server, ServerSet
 from envctl.values import dataclass
 
 PATIENCE = 120.0

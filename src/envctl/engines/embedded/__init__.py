@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from envctl.engines.base import Record
-from envctl.engines.embedded import daemon
-from envctl.model import Resource, Running, Server, ServerSet, Sighting, Talk
+from envctl.engines.embedded import daemon, proof
+from envctl.model import Resource, Talk
+from envctl.server_set import Running, Server, ServerSet, Sighting
 
 if TYPE_CHECKING:
     from envctl.engines.embedded.launch import Book
@@ -150,7 +151,7 @@ def _sighting(name: str, server: Server, ready: bool) -> Sighting:
     where = server.detail["program"]
     if not daemon.runs(found):
         return Sighting(name, "stopped", where)
-    pid = daemon.pid(found)
+    pid = proof.pid(found)
     if not ready:
         return Sighting(name, "starting", where, pid)
     try:

@@ -18,8 +18,10 @@ from threading import Event
 from typing import IO, TYPE_CHECKING
 
 from envctl import locks, shell, state
+from envctl.engines.embedded import proof
 from envctl.errors import EnvctlError
-from envctl.model import Command, Server
+from envctl.model import Command
+from envctl.server_set import Server
 from envctl.values import dataclass
 
 if TYPE_CHECKING:
@@ -94,10 +96,10 @@ def claim(daemon: Daemon) -> int:
     """The locked descriptor that everything of this server is started with."""
     descriptor = locks.claim(daemon.alive)
     if descriptor is not None:
-        _until_forgotten(daemon)
+        proof.until_forgotten(daemon)
         daemon.pid_file.unlink(missing_ok=True)
         return descriptor
-    pids = ", ".join(str(one.pid) for one in members(daemon))
+    pids = ", ".join(str(one.pid) for one in proof.members(daemon))
     raise EnvctlError(
         f"{daemon.service} has processes left that do not end",
         cause=f"they hold {daemon.alive}: {pids or 'not visible to us'}",
@@ -130,44 +132,20 @@ def run(daemon: Daemon, command: Command, descriptor: int, given_up: Event) -> i
 
 def stop(daemon: Daemon, *, signal: int, patience: float = PATIENCE) -> None:
     """Ask it to end, and after a while kill what still holds its lock. Already gone is success."""
-    leader = _leader(daemon)
-    _send([leader] if leader else members(daemon), signal)
+    leader = proof.leader(daemon)
+    _send([leader] if leader else proof.members(daemon), signal)
     if _gone(daemon, patience):
         return
-    _send(members(daemon), signals.SIGKILL)
+    _send(proof.members(daemon), signals.SIGKILL)
     if not _gone(daemon, 5):
         os.close(claim(daemon))
-
-
-def pid(daemon: Daemon) -> int:
-    """The pid of its first process, 0 where that cannot be proven: a pid by itself may be anybody's by now."""
-    with suppress(OSError, ValueError, IndexError):
-        number, birth = _written(daemon)
-        try:
-            return number if _has(number, daemon) else 0
-        except PermissionError:  # It gave up root, and a container's root may not look into it.
-            born = Path(f"/proc/{number}/stat").read_text()
-            return number if runs(daemon) and _birth(born) == _birth(birth) else 0
-    return 0
-
-
-def members(daemon: Daemon) -> list[psutil.Process]:
-    """Every process that has the lock file open, which no stranger has, and the proven first one."""
-    import psutil
-
-    found = {one.pid: one for one in [_leader(daemon)] if one}
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and _has(process.pid, daemon):
-                found[process.pid] = process
-    return list(found.values())
 
 
 def listens(daemon: Daemon, port: int) -> bool:
     """Whether it is this server, and nobody else, that accepts connections there; yes where we may not look."""
     import psutil
 
-    leader = _leader(daemon)
+    leader = proof.leader(daemon)
     if leader is None:
         return False
     try:
@@ -222,63 +200,6 @@ def _opened(daemon: Daemon, text: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 def _environment() -> dict[str, str]:
     """What a server that many checkouts share may know of the shell that happened to start it."""
     return {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith("LC_")}
-
-
-def _leader(daemon: Daemon) -> psutil.Process | None:
-    """The first process, if it is proven to be it; should another one get its pid later, psutil sees that."""
-    import psutil
-
-    with suppress(OSError, ValueError, psutil.NoSuchProcess):
-        process = psutil.Process(_written(daemon)[0])
-        return process if pid(daemon) == process.pid else None
-    return None
-
-
-def _written(daemon: Daemon) -> tuple[int, str]:
-    """The pid that the server wrote, and the line in which the kernel said when it was born."""
-    number, _, birth = daemon.pid_file.read_text().partition("\n")
-    return int(number), birth
-
-
-def _has(number: int, daemon: Daemon) -> bool:
-    """Whether that process has the lock file open. Linux says it in a folder, for which psutil is not loaded."""
-    path = str(daemon.alive.resolve())
-    if sys.platform != "linux":
-        return path in _open_files(number)
-    with os.scandir(f"/proc/{number}/fd") as files:
-        return any(_leads_to(one.path) == path for one in files)
-
-
-def _leads_to(link: str) -> str:
-    """Where it does; nowhere if the file has been closed meanwhile."""
-    with suppress(FileNotFoundError):
-        return str(Path(link).readlink())
-    return ""
-
-
-def _open_files(number: int) -> frozenset[str]:
-    import psutil
-
-    try:
-        return frozenset(one.path for one in psutil.Process(number).open_files())
-    except psutil.AccessDenied as error:
-        raise PermissionError(str(error)) from error
-    except psutil.Error as error:
-        raise ProcessLookupError(str(error)) from error
-
-
-def _until_forgotten(daemon: Daemon) -> None:
-    """Wait until a server that just died is no longer listed: its successor would take its pid for a living one."""
-    with suppress(OSError, ValueError, IndexError):
-        number, birth = _written(daemon)
-        end = time.monotonic() + 5
-        while time.monotonic() < end and _birth(Path(f"/proc/{number}/stat").read_text()) == _birth(birth):
-            time.sleep(0.002)
-
-
-def _birth(line: str) -> str:
-    """The start time in a line of /proc/PID/stat; the name before it may hold anything but a last bracket."""
-    return line.rpartition(")")[2].split()[19]
 
 
 def _send(processes: list[psutil.Process], signal: int) -> None:

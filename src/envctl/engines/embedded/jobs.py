@@ -11,7 +11,8 @@ from envctl import ports, state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.engines.embedded.daemon import Daemon
 from envctl.errors import PortTakenError
-from envctl.model import Address, Need, Place, Program, Server, ServerSet
+from envctl.model import Address
+from envctl.server_set import Need, Place, Program, Server, ServerSet
 from envctl.unprivileged import Way
 from envctl.values import dataclass
 

@@ -17,7 +17,8 @@ from envctl.engines.embedded import daemon, folders, jobs
 from envctl.engines.embedded.daemon import Daemon
 from envctl.engines.embedded.jobs import Job
 from envctl.errors import EnvctlError, PortTakenError, UnavailableError
-from envctl.model import Running, Server, Talk
+from envctl.model import Talk
+from envctl.server_set import Running, Server
 from envctl.values import dataclass
 
 READY_WITHIN = 60.0

@@ -10,7 +10,8 @@ from urllib.parse import SplitResult
 
 from envctl.errors import ConfigError, UsageError
 from envctl.migrations import Migrate, Migration, Step
-from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
+from envctl.model import Access, Address, Capacity, Claim, Command, Resource, Seen
+from envctl.server_set import Container, Observed, Place, Program
 from envctl.services.base import Outcome, Templates
 from envctl.services.likeness import Like
 from envctl.settings import setting

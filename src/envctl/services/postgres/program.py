@@ -11,7 +11,8 @@ from pathlib import Path
 
 from envctl import shell
 from envctl.errors import UnavailableError
-from envctl.model import Command, Place, Program
+from envctl.model import Command
+from envctl.server_set import Place, Program
 from envctl.values import dataclass
 
 OLDEST = 14

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from envctl import owners
 from envctl.errors import UnavailableError
 from envctl.migrations import Migration
-from envctl.model import Access, Address, Capacity, Claim, Command, Container, Observed, Place, Program, Resource, Seen
+from envctl.model import Access, Address, Capacity, Claim, Command, Resource, Seen
+from envctl.server_set import Container, Observed, Place, Program
 from envctl.services.base import Outcome, one_by_one
 from envctl.services.likeness import Like
 from envctl.services.ownership import leased, may_take, not_ours, of_this_run, same_claimant, same_record

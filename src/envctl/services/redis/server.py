@@ -9,7 +9,8 @@ from itertools import pairwise
 from urllib.parse import unquote, urlsplit
 
 from envctl.errors import ConfigError
-from envctl.model import Address, Command, Container, Observed, Place, Program
+from envctl.model import Address, Command
+from envctl.server_set import Container, Observed, Place, Program
 from envctl.services.servers import binary, image_name, reachable
 
 PORT = 6379

@@ -12,20 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from envctl import locks, owners
 from envctl.errors import ConfigError
 from envctl.migrations import Migration
-from envctl.model import (
-    Access,
-    Address,
-    Capacity,
-    Claim,
-    Command,
-    Container,
-    Observed,
-    Place,
-    Program,
-    Resource,
-    Seen,
-    silent,
-)
+from envctl.model import Access, Address, Capacity, Claim, Command, Resource, Seen, silent
+from envctl.server_set import Container, Observed, Place, Program
 from envctl.services.base import Outcome, one_by_one
 from envctl.services.likeness import Like
 from envctl.services.ownership import leased, not_ours, same_claimant, same_record

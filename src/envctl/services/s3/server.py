@@ -7,7 +7,8 @@ import socket
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from envctl.errors import ConfigError
-from envctl.model import Address, Command, Container, Observed, Place, Program
+from envctl.model import Address, Command
+from envctl.server_set import Container, Observed, Place, Program
 from envctl.services.servers import binary, image_name, reachable
 
 USER = "admin"
