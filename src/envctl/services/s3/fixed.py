@@ -41,7 +41,7 @@ def grant(address: Address, identity: str, keys: tuple[str, str], buckets: tuple
 
 def reach(address: Address, identity: str, change: identities.Change) -> None:
     """Change a claim's policy, at whichever fixed key has one."""
-    users = _users(address, identity)
+    users = _users(address)
     with _alone(address) if users else nullcontext():
         for user in users:
             identities.replace_policy(address, user, identity, change)
@@ -49,24 +49,16 @@ def reach(address: Address, identity: str, change: identities.Change) -> None:
 
 def revoke(address: Address, identity: str) -> None:
     """Take a claim's policy from whichever fixed key has it. A key without policies opens nothing, and stays."""
-    users = _users(address, identity)
+    users = _users(address)
     with _alone(address) if users else nullcontext():
         for user in users:
-            identities.iam(address, "DeleteUserPolicy", UserName=user, PolicyName=identity)
+            if identities.has_policy(address, user, identity):
+                identities.iam(address, "DeleteUserPolicy", UserName=user, PolicyName=identity)
 
 
-def _users(address: Address, identity: str) -> list[str]:
-    """Those of the fixed keys that have a policy of this claim.
-
-    The lists are asked: for a policy that is not there, SeaweedFS answers with one made of all that are.
-    """
+def _users(address: Address) -> list[str]:
     there = identities.iam(address, "ListUsers").text
-    fixed = re.findall(f"<UserName>({PREFIX}[^<]+)</UserName>", there)
-    return [user for user in fixed if f"<member>{identity}</member>" in _policies(address, user)]
-
-
-def _policies(address: Address, user: str) -> str:
-    return identities.iam(address, "ListUserPolicies", UserName=user).text
+    return re.findall(f"<UserName>({PREFIX}[^<]+)</UserName>", there)
 
 
 def _alone(address: Address) -> AbstractContextManager[None]:
