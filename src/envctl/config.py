@@ -39,6 +39,7 @@ Placeholders = Callable[[str, Any], Iterable[str]]
 LogicalNames = Callable[[str, Any], Iterable[tuple[str, str]]]
 """What a service isolates: (service, settings) → (("bucket", "statements"), …)."""
 T = TypeVar("T")
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,7 @@ def load(
     for suite, one in config.test.suites.items():
         _check_words(reader, ("test", "suites", suite, "services"), one.services or (), services, "service")
         _check_words(reader, ("test", "suites", suite, "processes"), one.processes, config.dev.processes, "process")
+    _check_ports(reader, config)
     return config
 
 
@@ -234,6 +236,16 @@ def _check_placeholders(reader: Reader, config: Config, placeholders: Placeholde
     for one, process in config.dev.processes.items():
         where = reader.source.where(("dev", "processes", one, "command"))
         variables.check_text(process.command, (*words, "port"), what="command", where=where)
+
+
+def _check_ports(reader: Reader, config: Config) -> None:
+    written: dict[KeyPath, int] = {("test", "ports", one): port for one, port in config.test.ports.items()}
+    written |= {("services", one, "port"): getattr(found, "port", 0) for one, found in config.services.items()}
+    written |= {("dev", "processes", one, "port"): process.port for one, process in config.dev.processes.items()}
+    for key, port in written.items():
+        if not 0 <= port <= LAST_PORT:
+            where = reader.source.where(key)
+            raise ConfigError(f"{where}: {name(key)}: {port} is no port", hint="a port is a number from 1 to 65535")
 
 
 def _from_outside(origin: str) -> bool:

@@ -15,7 +15,6 @@ from envctl.server_set import Need, Running, ServerSet
 from envctl.values import dataclass
 
 Purpose = Literal["dev", "test"]
-LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +153,6 @@ def _needs(project: Project, name: str) -> dict[str, Need]:
     common = {one: getattr(settings, "port", 0) for one, settings in wanted.items()}
     fixed = common if name == "dev" else project.config.test.ports
     for service, port in fixed.items():
-        if not 0 <= port <= LAST_PORT:
-            raise ConfigError(f"{port} is no port for {service}", hint="a port is a number from 1 to 65535")
         if name != "dev" and port and port == common.get(service):
             raise ConfigError(
                 f"port {port} of {service} cannot be that of dev and of the tests' own server at once",

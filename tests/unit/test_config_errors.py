@@ -35,6 +35,16 @@ BAD = {
         ":3: [services.postgres.roles.app] has no key 'memry'",
         "did you mean 'memory'?",
     ),
+    "port_of_a_process": (
+        'project = "shop"\n[dev.processes.api]\ncommand = "serve"\nport = 80000',
+        ":4: dev.processes.api.port: 80000 is no port",
+        "from 1 to 65535",
+    ),
+    "port_of_the_tests": (
+        'project = "shop"\n[services.redis]\n[test]\nports = { redis = 65536 }',
+        ":4: test.ports.redis: 65536 is no port",
+        "1 to",
+    ),
     "nothing_near": (
         'project = "shop"\nzzz = 1',
         ":2: the configuration has no key 'zzz'",

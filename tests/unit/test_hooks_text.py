@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envctl.digests import hexdigest
-from envctl.errors import UsageError
-from envctl.hooks import text
+from envctl.errors import EnvctlError, UsageError
+from envctl.hooks import record, text
+from envctl.hooks.record import Record
 
 PYTHON, FOLDER = Path("/opt/it's mine/bin/python"), Path('/home/a b/"state"/hooks/0123')
 SHEBANGS = (
@@ -181,6 +182,15 @@ def test_a_mark_that_is_no_plain_file_keeps_nobody_waiting(
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"theirs\n", b"")
     assert elsewhere.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["lock", "seen", "waiting"])
+def test_a_fifo_in_place_of_a_mark_is_told_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own").mkdir(mode=0o700)
+    os.mkfifo(tmp_path / "own" / name)
+    with pytest.raises(EnvctlError, match="cannot be written") as caught:
+        record.write(tmp_path / "own", Record("/hooks/reference-transaction", "/usr/bin/python3"))
+    assert str(tmp_path / "own" / name) in caught.value.message
 
 
 @pytest.mark.parametrize("shell", RUNNERS)

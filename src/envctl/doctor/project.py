@@ -135,7 +135,7 @@ def leftovers(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "leftovers",
             "warning",
-            f"{len(gone)} checkouts are gone and their resources may not be: {', '.join(gone[:SHOWN])}{more}",
+            f"checkouts that are gone, and may have resources still or in quarantine: {', '.join(gone[:SHOWN])}{more}",
             "see what of it can go: envctl clean --dry-run",
         )
     else:

@@ -19,6 +19,7 @@ RECORD, LOG, LOCK = "hook.json", "hook.log", "lock"
 SEEN, WAITING = "seen", "waiting"
 """Touched by each change of refs; the process that waits for quiet."""
 LOG_LIMIT = 32 * 1024
+_MADE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 QUIET = 3.0
 """Seconds without a change of refs after which we look."""
 
@@ -73,8 +74,10 @@ def write(folder: Path, record: Record) -> None:
     state.write(folder / RECORD, asdict(record))
     for name in (LOCK, SEEN, WAITING):
         again = os.O_TRUNC if name == WAITING else 0  # One that is taken for alive and is not ends here at the latest.
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | again, 0o600)
-        os.close(descriptor)
+        try:
+            os.close(os.open(folder / name, _MADE | again, 0o600))
+        except OSError as error:
+            raise state.unwritable(folder / name, error) from error
 
 
 def all_of(repository: Path) -> list[tuple[Path, Record]]:
