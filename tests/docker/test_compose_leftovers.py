@@ -146,7 +146,7 @@ def test_a_set_of_another_state_folder_or_machine_has_no_owner(shop: Ground, mon
             refused(one, "not_ours")
     state.remove(shop.home / "test-compose", last="lock")
     with monkeypatch.context() as patch:
-        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        patch.setattr("envctl.hosts.this_host", lambda: "elsewhere")
         assert shop.states() == {"container": "", "network": ""}
         for one in (*known.values(), *shop.found().values()):
             refused(one, "not_ours")

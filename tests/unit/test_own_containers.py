@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envctl import runtimes, services
+from envctl import hosts, runtimes, services
 from envctl.compose_file import declared_in
 from envctl.containers import Stack
 from envctl.engines.compose import errors, own
@@ -79,7 +78,7 @@ def test_it_meets_nothing_of_dev_and_says_whose_it_is() -> None:
     assert made["ports"] == ["127.0.0.1::5432"]
     assert made["labels"] == {
         "envctl.home": "/state/test-compose",
-        "envctl.host": socket.gethostname(),
+        "envctl.host": hosts.this_host(),
         "envctl.project": "shop",
         "envctl.service": "postgres",
     }
@@ -97,7 +96,7 @@ def test_what_it_depends_on_comes_with_it_and_is_built_once() -> None:
     assert set(made["services"]) == {"db", "init"}
     assert made["services"]["init"]["image"] == "shop-init"
     assert made["services"]["init"]["tmpfs"] == ["/kept"]
-    labels = {"envctl.home": "/state/test-compose", "envctl.host": socket.gethostname(), "envctl.project": "shop"}
+    labels = {"envctl.home": "/state/test-compose", "envctl.host": hosts.this_host(), "envctl.project": "shop"}
     assert made["networks"] == {"default": {"labels": labels}}
 
 

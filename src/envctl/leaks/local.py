@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -25,7 +24,7 @@ def look(project: Project, *, start: bool, wait: float, talk: Talk) -> Seen:
         if start:
             _start(project, stack, wait, talk)
         found = inventory.take(project, command="leaks", wait=wait, talk=talk)
-    mine = {socket.gethostname(), hosts.this_host(), *hosts.former()}
+    mine = {hosts.this_host(), *hosts.former()}
     rows = [row(one, project=project.config.project, mine=mine) for one in found.findings]
     return (*rows, *_state(project)), found.unseen
 

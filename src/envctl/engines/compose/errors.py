@@ -21,6 +21,7 @@ NO_IMAGE = re.compile(
     r"unauthorized|i/o timeout|network is unreachable",
     re.IGNORECASE,
 )
+NO_NETWORK = re.compile(r"non-overlapping IPv4 address pool|address pools have been fully subnetted", re.IGNORECASE)
 CROSSED = re.compile(r"is already in use by container|network with name .* already exists|is already in progress")
 """Two of them worked on one project at the same time."""
 PULLED = re.compile(r"^\s*Image (\S+) (?:Pulling|Error)|No such image: (\S+)|Trying to pull (\S+?)\.\.\.", re.MULTILINE)
@@ -30,6 +31,8 @@ PROGRESS = re.compile(r"\s*(Container|Network|Volume|Image) \S+ +[A-Z]\w+ *$")
 def from_up(stack: Stack, done: Done) -> EnvctlError:
     """The error for an `up` that failed, from compose's words and from what the containers did."""
     said = done.err or done.out
+    if NO_NETWORK.search(said):
+        return _network(stack, said)
     down = runtimes.daemon_error(stack.runtime, said)
     if down is not None:
         return down
@@ -111,6 +114,18 @@ def _port(stack: Stack, said: str) -> PortTakenError:
         f"port {port or '(see below)'} is taken{by}",
         cause=_last(line, 1),
         hint=f"{free}; or {other} and run `envctl dev up --recreate`",
+    )
+
+
+def _network(stack: Stack, said: str) -> UnavailableError:
+    """Asked before anything else: what compose breaks off for it sounds as if the engine were down."""
+    prune = f"`{stack.runtime.cli} network prune` removes those that nobody uses"
+    more = "" if stack.runtime.podman else "; `default-address-pools` in /etc/docker/daemon.json makes room for more"
+    return UnavailableError(
+        f"{stack.runtime.cli} has no network left for {stack.project}",
+        cause=_last(said, 1),
+        hint=prune + more,
+        code="no_network",
     )
 
 

@@ -9,14 +9,13 @@ What belongs to another state folder than ours, or to another machine's, is show
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from envctl import containers, locks, runtimes, shell, state
+from envctl import containers, hosts, locks, runtimes, shell, state
 from envctl.engines.compose import labelled, own
 from envctl.engines.compose.labelled import Box
 from envctl.engines.compose.sizes import Sizes
@@ -188,7 +187,7 @@ def _is_lost(project: str, labels: Mapping[str, str]) -> bool:
     What another machine or container has in its state folder cannot be seen from here.
     """
     home = Path(labels.get(own.HOME, ""))
-    ours = labels.get(own.HOST) == socket.gethostname() and home.parent == _project_home(project)
+    ours = labels.get(own.HOST) == hosts.this_host() and home.parent == _project_home(project)
     return ours and home.parent.is_dir() and not home.exists()
 
 
@@ -198,7 +197,7 @@ def _project_home(project: str) -> Path:
 
 def _owner(project: str, home: str, labels: Mapping[str, str], created: str, now: str) -> Owner | None:
     """None for what is of another state folder, or of another machine's: who uses it cannot be told from here."""
-    elsewhere = labels.get(own.HOST, socket.gethostname()) != socket.gethostname()
+    elsewhere = labels.get(own.HOST, hosts.this_host()) != hosts.this_host()
     if elsewhere or Path(home).parent != _project_home(project):
         return None
     return _recorded(project, "test" if own.HOME in labels else "dev", EVERYBODY, created, {"state": now, "home": home})
@@ -213,7 +212,7 @@ def _user(project: str, stack: str, labels: Mapping[str, str], created: str, use
 
 
 def _recorded(project: str, environment: Environment, namespace: str, created: str, notes: Mapping[str, str]) -> Owner:
-    return Owner(project, environment, namespace, "", "", socket.gethostname(), created, notes=notes)
+    return Owner(project, environment, namespace, "", "", hosts.this_host(), created, notes=notes)
 
 
 def _resource(kind: str, name: str, number: str, owner: Owner | None) -> Resource:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from envctl import compose_file, containers, locks, shell, state
+from envctl import compose_file, containers, hosts, locks, shell, state
 from envctl.compose_file import Declared
 from envctl.containers import Stack
 from envctl.digests import hexdigest
@@ -54,7 +53,7 @@ def derived(document: Mapping[str, Any], servers: ServerSet, chosen: Mapping[str
     services = document["services"]
     wanted = compose_file.closure(tuple(chosen.values()), compose_file.declared_in(document))
     names = [name for name in wanted if name in services]
-    labels = {HOME: str(servers.home), HOST: socket.gethostname(), "envctl.project": servers.project}
+    labels = {HOME: str(servers.home), HOST: hosts.this_host(), "envctl.project": servers.project}
     made = {name: _twin(name, services[name], project) | {"labels": labels} for name in names}
     for service, name in chosen.items():
         _adapt(made[name], services[name], servers.needs[service], service)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from envctl import locks, state, unprivileged
+from envctl import hosts, locks, state, unprivileged
 from envctl.engines.embedded import daemon, folders
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import EVERYBODY, Environment, Owner, Resource, silent
@@ -96,7 +95,7 @@ def _owner(project: str, one: Folder) -> Owner:
         namespace=EVERYBODY,
         workspace="",
         branch="",
-        host=socket.gethostname(),
+        host=hosts.this_host(),
         created=datetime.fromtimestamp(one.path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
         notes={"state": _state(one), "home": str(one.home)},
     )

@@ -1,0 +1,31 @@
+"""What engines say when something is wrong that no test may do to a machine: their words as they were heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from envctl import runtimes
+from envctl.containers import Stack
+from envctl.engines.compose import errors
+from envctl.model import Command
+from envctl.shell import Done
+
+NO_POOL = "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+HEARD = {
+    "docker 20": f"failed to create network shop_default: Error response from daemon: {NO_POOL}",
+    "docker 28": "failed to create network shop_default: Error response from daemon: "
+    "all predefined address pools have been fully subnetted",
+    "what it broke off": "error during connect: Post http://%2Fvar%2Frun%2Fdocker.sock/v1.41/containers/create: "
+    f"context canceled\nfailed to create network shop_default: Error response from daemon: {NO_POOL}",
+}
+
+
+@pytest.mark.parametrize("said", HEARD.values(), ids=HEARD.keys())
+def test_a_machine_without_a_free_network_is_told_so(said: str) -> None:
+    stack = Stack(runtimes.named("docker compose"), "shop", (Path("compose.yaml"),), Path())
+    error = errors.from_up(stack, Done(Command(("docker",)), 1, "", f" Network shop_default Creating \n{said}\n"))
+    assert (error.code, error.message) == ("no_network", "docker has no network left for shop")
+    assert "shop_default" in error.cause
+    assert "docker network prune" in error.hint
