@@ -19,8 +19,6 @@ from envctl.values import dataclass
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 PASSWORD = "ENVCTL_PASSWORD"  # noqa: S105
 """The variable that carries the administrator's password to compose."""
-PATIENCE = {"interval": "1s", "timeout": "3s", "retries": 60, "start_period": "30s"}
-"""Compose's own interval of 30 s would make every start take that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +180,7 @@ def _service(project: str, name: str, one: Container, port: int) -> str:
         port=_value(f"127.0.0.1:{port or ''}:{one.port}"),
         mounts=_value([f"{_volume(name)}:{one.volume}"] if one.volume else []),
         labels=_value({"envctl.project": project, "envctl.service": name}),
-        health=_value(_health(one)),
     )
-
-
-def _health(one: Container) -> dict[str, Any]:
-    if not one.health:
-        return {"disable": True}
-    test = one.health if one.health[0] in {"CMD", "CMD-SHELL"} else ("CMD", *one.health)
-    return {"test": list(test), **PATIENCE}
 
 
 def _volume(name: str) -> str:

@@ -46,7 +46,6 @@ class Container:
     environment: Mapping[str, str]
     command: tuple[str, ...]
     volume: str
-    health: tuple[str, ...]
     hasty: tuple[str, ...] = ()
     """Flags for its command where its data may be lost: nothing is done for the case of a crash."""
 

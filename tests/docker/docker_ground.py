@@ -46,8 +46,7 @@ class Web:
         raise NotImplementedError
 
     def container(self, settings: Any) -> Container:
-        health = ("CMD-SHELL", "wget -q -O- http://127.0.0.1:8080/ | grep -q hello")
-        return Container("busybox", PORT, {"PASSWORD": "${ENVCTL_PASSWORD}"}, ("sh", "-c", SERVE), "/data", health)
+        return Container("busybox", PORT, {"PASSWORD": "${ENVCTL_PASSWORD}"}, ("sh", "-c", SERVE), "/data")
 
     def adopt(self, seen: Observed) -> Address | None:
         if seen.image.rpartition("/")[2].partition(":")[0] != "busybox" or PORT not in seen.ports:

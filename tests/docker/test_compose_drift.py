@@ -87,9 +87,7 @@ class OtherWeb(Web):
 
     def container(self, settings: object) -> Container:
         mine = super().container(settings)
-        return Container(
-            mine.image, mine.port, {**mine.environment, "COLOUR": "blue"}, mine.command, "/data", mine.health
-        )
+        return Container(mine.image, mine.port, {**mine.environment, "COLOUR": "blue"}, mine.command, "/data")
 
 
 def test_generated_files_are_compared_too_and_not_overwritten(ground: Ground, tmp_path: Path) -> None:

@@ -29,3 +29,17 @@ def test_a_machine_without_a_free_network_is_told_so(said: str) -> None:
     assert (error.code, error.message) == ("no_network", "docker has no network left for shop")
     assert "shop_default" in error.cause
     assert "docker network prune" in error.hint
+
+
+TAKEN = "Error response from daemon: driver failed programming external connectivity on endpoint shop-web-1: "
+BUSY = {
+    "docker 20": f"{TAKEN}Error starting userland proxy: listen tcp4 0.0.0.0:PORT: bind: address already in use",
+    "docker 28": f"{TAKEN}Bind for 127.0.0.1:PORT failed: port is already allocated",
+}
+
+
+@pytest.mark.parametrize("said", BUSY.values(), ids=BUSY.keys())
+def test_a_port_that_the_engine_picked_itself_and_found_taken_is_worth_another_attempt(said: str) -> None:
+    assert errors.passing(said.replace("PORT", "32768"), {"5432"})
+    assert not errors.passing(said.replace("PORT", "5432"), {"5432"})
+    assert not errors.passing("no space left on device", {"5432"})

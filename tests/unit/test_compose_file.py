@@ -27,7 +27,7 @@ class Kind:
 
 def generated(**changes: Any) -> dict[str, str]:
     """Key → text of the one service in a generated file."""
-    fields = {"image": "img:1", "port": 80, "environment": {}, "command": (), "volume": "/data", "health": ()}
+    fields = {"image": "img:1", "port": 80, "environment": {}, "command": (), "volume": "/data"}
     text = compose_file.generate("shop", {"web": Need(Kind(Container(**{**fields, **changes})), None)})  # type: ignore[arg-type]
     body = text[text.index("  web:\n") : text.index("volumes:\n  web-data")] if "  web-data: " in text else text
     return dict(line.strip().split(": ", 1) for line in body.splitlines()[1:] if ": " in line)
@@ -42,7 +42,7 @@ def test_data_lie_in_a_named_volume() -> None:
 
 
 def test_server_without_data_has_no_volume() -> None:
-    text = compose_file.generate("shop", {"web": Need(Kind(Container("i", 80, {}, (), "", ())), None)})  # type: ignore[arg-type]
+    text = compose_file.generate("shop", {"web": Need(Kind(Container("i", 80, {}, (), "")), None)})  # type: ignore[arg-type]
     assert "web-data" not in text
 
 
@@ -56,11 +56,8 @@ def test_any_text_survives(text: str) -> None:
     assert json.loads(generated(command=("sh", "-c", text))["command"]) == ["sh", "-c", text]
 
 
-def test_health_is_asked_every_second() -> None:
-    health = json.loads(generated(health=("pg_isready", "-h", "127.0.0.1"))["healthcheck"])
-    assert health["test"] == ["CMD", "pg_isready", "-h", "127.0.0.1"]
-    assert health["interval"] == "1s"
-    assert json.loads(generated(health=("CMD-SHELL", "a || b"))["healthcheck"])["test"] == ["CMD-SHELL", "a || b"]
+def test_no_engine_spends_anything_on_asking_for_the_health_of_an_idle_server() -> None:
+    assert generated()["healthcheck"].startswith("{disable: true}")
 
 
 def test_labels_say_whose_it_is() -> None:

@@ -15,7 +15,7 @@ from envctl.engines.compose import errors, own
 from envctl.server_set import Container, Need, ServerSet
 
 DATA = "/var/lib/postgresql/data"
-POSTGRES = Container("i", 5432, {}, ("postgres", "-c", "a=b"), DATA, (), hasty=("-c", "fsync=off"))
+POSTGRES = Container("i", 5432, {}, ("postgres", "-c", "a=b"), DATA, hasty=("-c", "fsync=off"))
 
 
 def twin(body: dict[str, Any], *, port: int = 0, others: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -62,6 +62,16 @@ def test_no_data_of_dev_are_in_reach(mounts: list[dict[str, Any]], memory: list[
     made = twin({"volumes": mounts})["services"]["db"]
     assert made["tmpfs"] == memory
     assert [(one["target"], one["read_only"]) for one in made["volumes"]] == [(one, True) for one in kept]
+
+
+def test_its_health_is_asked_for_only_where_another_container_waits_for_it() -> None:
+    checked = {"healthcheck": {"test": ["CMD", "true"], "interval": "10s"}}
+    assert twin(checked)["services"]["db"]["healthcheck"] == {"disable": True}
+    for condition, expected in (("service_started", {"disable": True}), ("service_healthy", {"test": ["CMD", "true"]})):
+        other = {"image": "x", "depends_on": {"db": {"condition": condition}}}
+        needing = {**checked, "depends_on": {"other": {"condition": "service_started"}}}
+        found = twin(needing, others={"other": other})["services"]["db"]["healthcheck"]
+        assert found == expected | ({**own.PATIENCE} if "test" in expected else {})
 
 
 def test_it_meets_nothing_of_dev_and_says_whose_it_is() -> None:

@@ -6,7 +6,7 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -205,16 +205,17 @@ def _up(job: Start, talk: Talk, *, recreate: bool, keep: tuple[int, ...] = ()) -
         if shell.run(containers.image(stack.runtime, image), check=False).code != 0:
             talk(f"pulling {image}")
     talk(f"starting {', '.join(sorted(job.chosen.values()))} of {stack.project} with {stack.runtime.name}")
-    done = _run_up(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate), keep)
+    fixed = {port for one in job.there.values() for port in one.published}
+    done = _run_up(containers.up(stack, sorted(set(job.chosen.values())), recreate=recreate), fixed, keep)
     if done.code != 0:
         raise compose_errors.from_up(stack, done)
 
 
-def _run_up(command: Command, keep: tuple[int, ...]) -> Done:
-    """Run it, again where it met another one: the compose of a killed envctl works on for a moment."""
+def _run_up(command: Command, fixed: Container[str], keep: tuple[int, ...]) -> Done:
+    """Run it, and again where that may help."""
     for _ in range(ATTEMPTS - 1):
         done = shell.run(command, check=False, keep=keep)
-        if done.code == 0 or not compose_errors.CROSSED.search(done.err):
+        if done.code == 0 or not compose_errors.passing(done.err, fixed):
             return done
         time.sleep(1)
     return shell.run(command, check=False, keep=keep)

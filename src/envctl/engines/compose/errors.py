@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from envctl import compose_file, containers, runtimes, shell
 from envctl.containers import Stack
@@ -50,6 +51,14 @@ def from_up(stack: Stack, done: Done) -> EnvctlError:
         hint=f"try it by hand: {shell.shown(done.command)}",
         code="container",
     )
+
+
+def passing(said: str, fixed: Container[str]) -> bool:
+    """Whether the next attempt may find it otherwise: the compose of a killed envctl works on for a moment, and of a
+    port that the file leaves to the engine, the engine picks another.
+    """
+    taken = [port for line in said.splitlines() if TAKEN.search(line) for port in PORT.findall(line)[:1]]
+    return bool(CROSSED.search(said)) or (bool(taken) and not any(port in fixed for port in taken))
 
 
 def broken(runtime: Runtime, one: Seen, service: str, *, cause: str = "") -> UnavailableError:

@@ -27,6 +27,8 @@ DROPPED = (
     *("ports", "volumes", "volumes_from", "labels", "restart", "profiles"),
     *("deploy", "mem_limit", "memswap_limit", "scale", "develop"),  # data in memory count as the container's own
 )
+PATIENCE = {"interval": "1s", "timeout": "3s", "retries": 60, "start_period": "30s"}
+"""How often a container is asked for its health: compose's own 30 s would make every start take that long."""
 STARTED_WITHIN = 60.0
 
 
@@ -57,6 +59,8 @@ def derived(document: Mapping[str, Any], servers: ServerSet, chosen: Mapping[str
     made = {name: _twin(name, services[name], project) | {"labels": labels} for name in names}
     for service, name in chosen.items():
         _adapt(made[name], services[name], servers.needs[service], service)
+        if not any(_awaits(services[one], name) for one in names):
+            made[name]["healthcheck"] = {"disable": True}  # We ask it ourselves; a check is a process every second.
     kept = {kind: _unnamed(document[kind]) for kind in ("secrets", "configs") if document.get(kind)}
     return {"services": made, "networks": {"default": {"labels": labels}}, **kept}
 
@@ -119,7 +123,7 @@ def _twin(name: str, body: Mapping[str, Any], project: str) -> dict[str, Any]:
     if "build" in body:
         made.setdefault("image", f"{project}-{name}")  # what compose calls it for `dev`: it is built once
     if body.get("healthcheck"):
-        made["healthcheck"] = {**body["healthcheck"], **compose_file.PATIENCE}
+        made["healthcheck"] = {**body["healthcheck"], **PATIENCE}
     return made
 
 
@@ -152,6 +156,11 @@ def _has_data(target: str, folder: str) -> bool:
         return False
     one, other = Path(target), Path(folder)
     return one == other or one in other.parents or other in one.parents
+
+
+def _awaits(body: Mapping[str, Any], name: str) -> bool:
+    """Whether compose starts that service only when this one is healthy."""
+    return ((body.get("depends_on") or {}).get(name) or {}).get("condition") == "service_healthy"
 
 
 def _with_image(settings: Any, image: str) -> Any:

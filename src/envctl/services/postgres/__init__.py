@@ -137,7 +137,6 @@ class Postgres:
             environment={"POSTGRES_PASSWORD": "${ENVCTL_PASSWORD}"},
             command=("postgres", *program.options({**program.SHARED, **settings.settings})),
             volume=data_folder(settings.image),
-            health=("pg_isready", "-h", "127.0.0.1", "-U", "postgres"),
             hasty=program.options(program.THROW_AWAY),
         )
 

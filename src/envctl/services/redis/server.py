@@ -49,7 +49,6 @@ def container(image: str, databases: int) -> Container:
         environment={"REDISCLI_AUTH": "${ENVCTL_PASSWORD}"},
         command=("sh", "-c", script),
         volume="/data",
-        health=("CMD-SHELL", f"{kind}-cli ping | grep -q PONG"),
     )
 
 

@@ -72,13 +72,10 @@ def container(image: str) -> Container:
     if (kind := image_name(image)) == "minio":
         port, user, password, _ = ADOPTED[kind]
         root = {user: "admin", password: "${ENVCTL_PASSWORD}"}  # It reads a value that begins with "env" as a URL.
-        url = f"http://127.0.0.1:{port}/minio/health/live"
-        live = ("CMD-SHELL", f"curl -fs {url} || wget -q -O /dev/null {url} || mc ready local")
-        return Container(image, port, root, ("server", "/data"), "/data", live)
+        return Container(image, port, root, ("server", "/data"), "/data")
     login = {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": "${ENVCTL_PASSWORD}"}
     command = ("-logtostderr=true", "mini", "-dir=/data", *FLAGS, "-ip=127.0.0.1", "-ip.bind=0.0.0.0")
-    health = ("CMD-SHELL", f"wget -q -O /dev/null http://127.0.0.1:{PORT}/healthz")
-    return Container(image, PORT, login | GROWTH, command, "/data", health)
+    return Container(image, PORT, login | GROWTH, command, "/data")
 
 
 def adopt(seen: Observed) -> Address | None:
