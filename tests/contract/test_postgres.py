@@ -223,6 +223,18 @@ def test_another_namespaces_database_is_not_taken_over(ground: Ground) -> None:
     assert by_owner(ground.address, one, "SELECT 1") == [(1,)]
 
 
+def test_a_database_that_another_login_has_laid_in_the_way_is_not_used(ground: Ground) -> None:
+    """Who has a database may write any record there, and stays in it."""
+    other, claim = ground.service.create(ground.address, ground.settings, ground.claim("one")), ground.claim("two")
+    words = {"name": sql.Identifier(claim.names["database"]), "login": sql.Identifier(other.values["user"])}
+    ask(ground.address, sql.SQL("CREATE DATABASE {name} OWNER {login}").format(**words))
+    record = sql.Literal(owners.to_text(claim.owner))
+    ask(ground.address, sql.SQL("COMMENT ON DATABASE {name} IS {record}").format(**words, record=record))
+    with pytest.raises(EnvctlError, match=f"but '{other.values['user']}''s"):
+        ground.service.create(ground.address, ground.settings, claim)
+    ask(ground.address, sql.SQL("DROP DATABASE {name}").format(**words))
+
+
 def comments(owner: Owner) -> dict[str, tuple[str, bool]]:
     """Comments that are not this owner's record, and whether they still name its project."""
     record = json.loads(owners.to_text(owner))

@@ -54,6 +54,7 @@ ESCAPES = [
     ("CLIENT", "LIST"),
     ("CLIENT", "KILL", "TYPE", "normal"),
     ("CLIENT", "PAUSE", "1"),
+    ("CLIENT", "TRACKING", "ON", "BCAST"),
     ("MONITOR",),
     ("SHUTDOWN", "NOSAVE"),
     ("SAVE",),

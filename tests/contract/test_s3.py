@@ -627,6 +627,17 @@ def test_a_fixed_key_opens_every_claims_buckets_and_no_others(ground: Ground, ad
     dropped(ground, *given[1:])
 
 
+def test_a_fixed_key_that_the_configuration_names_no_more_opens_nothing(ground: Ground, admin: Any) -> None:
+    claim, secret = ground.claim("a"), "a-secret-of-the-suite"
+    keys = [f"{name}{ground.project}" for name in ("OLD", "NEW")]
+    settings = [replace(ground.settings, access_key=key, secret_key=secret) for key in keys]
+    bucket = SERVICE.create(ground.address, settings[0], claim).values["bucket"]
+    assert wire.sees(ground.address, keys[0], secret, bucket)
+    access = SERVICE.create(ground.address, settings[1], claim)
+    assert [wire.sees(ground.address, key, secret, bucket) for key in keys] == [False, True]
+    dropped(ground, access)
+
+
 def test_a_fixed_key_that_is_somebody_elses_is_refused(ground: Ground) -> None:
     claim = ground.claim("theirs")
     theirs = SERVICE.create(ground.address, ground.settings, claim)

@@ -17,7 +17,7 @@ import pytest
 from hands import HANDS, Hand
 from service_ground import Ground
 
-from envctl import shell
+from envctl import hosts, shell
 from envctl.errors import EnvctlError, UnavailableError
 from envctl.model import Access, Address, Claim, Command, Resource
 from envctl.server_set import Observed, Place
@@ -144,17 +144,22 @@ def test_create_refuses_what_belongs_to_somebody_else(ground: Ground, hand: Hand
 
 
 @pytest.mark.parametrize(
-    ("host", "lease", "taken"),
+    ("host", "lease", "bare", "taken"),
     [
-        ("other@0123abcd", "0123456789ab", True),
-        ("other@0123abcd", "", True),
-        ("other", "0123456789ab", True),
-        ("other", "", False),
+        ("other@0123abcd", "0123456789ab", False, True),
+        ("other@0123abcd", "", False, True),
+        ("other@0123abcd", "", True, True),
+        ("other", "0123456789ab", True, True),
+        ("other", "", False, True),
+        ("other", "", True, False),
     ],
 )
 def test_on_a_shared_server_nothing_of_another_machine_is_taken_over(
-    ground: Ground, hand: Hand, host: str, lease: str, taken: bool
+    ground: Ground, hand: Hand, monkeypatch: pytest.MonkeyPatch, host: str, lease: str, bare: bool, taken: bool
 ) -> None:
+    """But a container that was made anew, which has no identity, goes on with what it had."""
+    if bare:
+        monkeypatch.setattr(hosts, "MACHINE", ground.memory / "no-machine-id")
     mine = ground.claim("a")
     theirs = replace(mine, owner=replace(mine.owner, host=host, lease=lease))
     access = ground.service.create(ground.address, ground.settings, theirs)

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from postgres_ground import ask, connect, names
+from psycopg import sql
 from service_ground import Servers
 from templates_ground import Shop, rows, shop, tables, tables_of
 
@@ -234,6 +235,20 @@ def test_a_ready_copy_is_taken_once_and_by_its_own_name_only(checkout: Shop) -> 
     access = [checkout.clone(made.template, f"gw{number}") for number in range(4)]
     assert "pool" not in checkout.kinds().values()
     assert all(tables_of(one) == {"revisions", "t1", "t2", "t3"} for one in access)
+
+
+def test_a_ready_copy_that_others_have_or_may_enter_is_not_taken(checkout: Shop) -> None:
+    """Whoever can make databases can write such a name and record."""
+    made = checkout.ready()
+    templates.refill(checkout.project, checkout.address, "postgres", made.template, 2)
+    role = checkout.clone(made.template, "gw0").values["user"]
+    templates.refill(checkout.project, checkout.address, "postgres", made.template, 2)
+    left = [name for name, kind in checkout.kinds().items() if kind == "pool"]
+    one, other = map(sql.Identifier, left)
+    ask(checkout.address, sql.SQL("GRANT CONNECT ON DATABASE {} TO PUBLIC").format(one))
+    ask(checkout.address, sql.SQL("ALTER DATABASE {} OWNER TO {}").format(other, sql.Identifier(role)))
+    checkout.clone(made.template, "gw1")
+    assert {name for name, kind in checkout.kinds().items() if kind == "pool"} == set(left)
 
 
 def test_more_databases_for_the_same_login_come_and_go(checkout: Shop) -> None:

@@ -222,6 +222,20 @@ def test_the_clocks_anchor_lasts_for_one_boot(tmp_path: Path, monkeypatch: pytes
     assert clock.now() > before
 
 
+def test_what_is_to_last_lasts_from_what_was_believed_before_also_where_the_clock_is_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVCTL_STATE_DIR", str(tmp_path))
+    clock.now()
+    content, ahead = json.loads((tmp_path / "clock.json").read_text()), timedelta(days=20)
+    wall = datetime.fromisoformat(content["wall"]) + ahead
+    for boot in (content["boot"], "another"):
+        state.write(
+            tmp_path / "clock.json", {**content, "boot": boot, "wall": wall.isoformat(), "last": wall.isoformat()}
+        )
+        assert clock.reached() >= wall
+
+
 def test_after_a_start_a_clock_far_ahead_is_believed_when_it_has_said_so_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,17 +6,18 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from envctl import services, state, workspaces
+from envctl import hosts, services, state, workspaces
 from envctl.errors import EnvctlError, UnavailableError, UsageError
-from envctl.inventory import places, spared
+from envctl.inventory import clock, places, spared
 from envctl.inventory.places import Sight, told
 from envctl.inventory.verdicts import quarantined
 from envctl.model import Address, Resource, Talk
 from envctl.project import Project
 from envctl.recovery.visit import visited
 from envctl.server_set import Running
+from envctl.services.ownership import not_ours
 from envctl.values import dataclass
 
 LOGINS = ("role",)
@@ -104,14 +105,22 @@ def untold(message: str, places: Iterable[str]) -> UnavailableError:
 
 def _given_back(project: Project, meant: Iterable[Pair]) -> Iterator[Restored]:
     """Databases before their logins. What is restored is spared for as long as it could have stayed, or a day."""
-    now = datetime.now(UTC)
+    now = clock.reached()
     until = now + max(timedelta(seconds=float(project.config.clean.quarantine)), SPARED)
     for sight, resource in sorted(meant, key=lambda pair: (pair[1].kind in LOGINS, pair[1].name)):
-        spared.spare(project.home, was(resource), until, now)
         try:
+            _refuse_anothers(sight, resource)
+            spared.spare(project.home, was(resource), until, now)
             yield Restored(_in_place(project, sight, resource), sight.home.name)
         except EnvctlError as error:
             yield Restored(resource, sight.home.name, told(error))
+
+
+def _refuse_anothers(sight: Sight, resource: Resource) -> None:
+    """What another machine has put aside on a server that both reach, that one gives back."""
+    owner = resource.owner
+    if owner and sight.reach == "network" and hosts.elsewhere(owner.host) and owner.host not in hosts.former():
+        raise not_ours(f"the {resource.kind} {resource.name}", owner, hint="restore it on that machine")
 
 
 def _in_place(project: Project, sight: Sight, resource: Resource) -> Resource:
@@ -133,8 +142,11 @@ def _in_place(project: Project, sight: Sight, resource: Resource) -> Resource:
 
 
 def notes(project: Project, why: str) -> dict[str, str]:
-    """What the record of something in quarantine says: since when, until when, and why."""
-    since = datetime.now(UTC).replace(microsecond=0)
+    """What the record of something in quarantine says: since when, until when, and why.
+
+    By the clock that decides about its end, and never by one that is behind: that end would have come already.
+    """
+    since = clock.reached().replace(microsecond=0)
     until = since + timedelta(seconds=float(project.config.clean.quarantine))
     return {"since": since.isoformat(), "until": until.isoformat(), "why": why[:LONGEST]}
 

@@ -38,7 +38,7 @@ class Look:
 def now() -> datetime:
     """The wall clock's time, or less: what was first believed in this boot and what the kernel counted since."""
     wall, elapsed, boot = datetime.now(UTC), time.clock_gettime(ELAPSED), _boot()
-    known = next((one for one in map(_read, _files()) if one is not None), None)
+    known = _known()
     if known is None or known.boot != boot or elapsed < known.elapsed:
         found = begun(boot, wall, elapsed, known)
         time_now = found.wall
@@ -49,6 +49,18 @@ def now() -> datetime:
     if found != _read(_files()[0]):
         _write(found)
     return time_now
+
+
+def reached() -> datetime:
+    """What time it is at the least, for what is to last from now on: setting the clock back does not undo what was
+    believed before.
+    """
+    time_now, elapsed = now(), time.clock_gettime(ELAPSED)
+    known = _known()
+    if known is None:
+        return time_now
+    counted = known.wall + timedelta(seconds=elapsed - known.elapsed)  # of this boot, as `now` has left it
+    return max(time_now, counted, known.last)
 
 
 def judged(wall: datetime, elapsed: float, *, anchor: datetime, then: float) -> datetime:
@@ -72,6 +84,10 @@ def followed(known: Look, wall: datetime, elapsed: float, time_now: datetime) ->
     if known.doubted is not None and time_now == wall:
         return replace(known, doubted=None)
     return replace(known, last=time_now) if time_now - known.last >= STEP else known
+
+
+def _known() -> Look | None:
+    return next((one for one in map(_read, _files()) if one is not None), None)
 
 
 def _read(file: Path) -> Look | None:

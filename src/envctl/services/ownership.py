@@ -50,14 +50,16 @@ def same_claimant(stored: Owner | None, claimant: Owner) -> bool:
 def may_take(stored: Owner | None, claim: Claim) -> bool:
     """Whether it is the claim's own. What another machine has there may be in use, which cannot be seen from here.
 
-    But dev data under a name that this machine had, or that a system without identity had (a container, say), are
-    taken over: who renames a machine or makes its container anew goes on with them. A run there may be at work.
+    But dev data under a name that this machine had, or those of one system without identity on another such (a
+    container, say), are taken over: who renames a machine or makes its container anew goes on with them. A run there
+    may be at work.
     """
     if stored is None or not same_claimant(stored, claim.owner):
         return False
     if not claim.shared or not hosts.elsewhere(stored.host):
         return True
-    return not stored.lease and (hosts.bare(stored.host) or stored.host in hosts.former())
+    alike = hosts.bare(stored.host) and hosts.bare(hosts.this_host())
+    return not stored.lease and (alike or stored.host in hosts.former())
 
 
 def of_this_run(stored: Owner, claimant: Owner) -> Owner:

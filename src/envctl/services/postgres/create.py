@@ -12,7 +12,7 @@ from envctl.model import EVERYBODY, Access, Address, Claim, Owner, Resource
 from envctl.services import quarantine
 from envctl.services.ownership import may_take, of_this_run, owned_by
 from envctl.services.postgres import link, records
-from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED
+from envctl.services.postgres.records import INVALID, SERVICE, UNFINISHED, Database
 from envctl.values import dataclass
 
 if TYPE_CHECKING:
@@ -142,8 +142,11 @@ def _database(connection: Connection, claim: Claim, login: str, powers: Powers) 
     """The database, and whether it was made now. Closed while it is made; opened together with its record."""
     name = claim.names["database"]
     found = records.database(connection, name)
-    if found and not (found.begun_by_admin or may_take(found.owner, claim)):
-        raise taken("database", name, found.owner)
+    if found and not found.begun_by_admin:
+        if not may_take(found.owner, claim):
+            raise taken("database", name, found.owner)
+        if found.login != login and not found.login_is_admin:
+            raise _laid_here(found, login)
     if found and found.limit == INVALID:
         say(connection, "DROP DATABASE {}", name)
         found = None
@@ -154,6 +157,16 @@ def _database(connection: Connection, claim: Claim, login: str, powers: Powers) 
     if found is None or not found.ready or owner != before:
         publish(connection, name, owner)
     return Resource(SERVICE, "database", name, owner), found is None or found.limit == UNFINISHED
+
+
+def _laid_here(found: Database, login: str) -> EnvctlError:
+    """Somebody else's, whatever its record says: whoever has a database can write that."""
+    return EnvctlError(
+        f"the database {found.name!r} is not the login {login!r}'s, but {found.login!r}'s",
+        cause="its record names this namespace, but whoever has a database can write its record",
+        hint=f'if it is yours, as an administrator: ALTER DATABASE "{found.name}" OWNER TO "{login}"',
+        code="taken",
+    )
 
 
 def _make(connection: Connection, name: str, login: str, powers: Powers) -> None:

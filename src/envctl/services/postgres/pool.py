@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 _READY = """
     SELECT d.datname FROM pg_database d
      WHERE starts_with(d.datname::text, %s) AND NOT d.datallowconn AND d.datconnlimit = -1
-       AND shobj_description(d.oid, 'pg_database') = %s ORDER BY 1
+       AND shobj_description(d.oid, 'pg_database') = %s
+       AND d.datdba = (SELECT t.datdba FROM pg_database t WHERE t.datname = %s)
+       AND NOT EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee <> d.datdba)
+     ORDER BY 1
 """
+"""The template's owner made them, and let nobody else in: what bears such a name and record may be anybody's."""
 _ONE = (
     f"WITH ready AS MATERIALIZED ({_READY}) SELECT datname FROM ready"  # noqa: S608
     " WHERE pg_try_advisory_xact_lock(hashtextextended('envctl pool ' || datname, 0)) LIMIT 1"
@@ -85,6 +89,6 @@ def _hand_over(connection: Connection, ready: str, name: str, login: str, owner:
     connection.execute(sql.SQL("; ").join([*composed, records.written("DATABASE", name, owner)]))
 
 
-def _asked(template: Template) -> tuple[str, str]:
-    project = template.owner.project
-    return f"{private.prefix(project, 'p')}{template.digest[: private.DIGITS]}_", owners.to_text(record(template))
+def _asked(template: Template) -> tuple[str, str, str]:
+    prefix = f"{private.prefix(template.owner.project, 'p')}{template.digest[: private.DIGITS]}_"
+    return prefix, owners.to_text(record(template)), template.name

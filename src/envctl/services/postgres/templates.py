@@ -112,8 +112,13 @@ TEMPLATES = Postgres()
 
 
 def sealed(found: Database | None, project: str) -> Template | None:
-    """The database as a template, if it is whole and its record says that it is one of ours."""
+    """The database as a template, if it is whole and its record says that it is one of ours.
+
+    Another login that has it could have written that record itself.
+    """
     if found is None or not found.whole or not owned_by(found.owner, project):
+        return None
+    if not found.login_is_admin and found.login != records.group_name(project):
         return None
     owner = found.owner
     return Template(SERVICE, found.name, owner) if owner and owner.notes.get("kind") in private.SEALED else None

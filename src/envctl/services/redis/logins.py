@@ -12,7 +12,15 @@ from envctl.services.redis.registry import Entry
 
 COMMON = ("+@all", "-@admin", "-@dangerous", "+info", "+keys", "+restore", "-move", "-swapdb")
 """What an application may run: everything but what reaches beyond its own keys."""
-FINE = ("+sort_ro", "-script|flush", "-script|kill", "-function|flush", "-function|delete", "-function|restore")
+FINE = (
+    "+sort_ro",
+    "-client|tracking",
+    "-script|flush",
+    "-script|kill",
+    "-function|flush",
+    "-function|delete",
+    "-function|restore",
+)
 """Rules that only newer servers can read."""
 
 

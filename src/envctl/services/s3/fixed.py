@@ -36,6 +36,7 @@ def grant(address: Address, identity: str, keys: tuple[str, str], buckets: tuple
             identities.expect(address, made)
         identities.expect(address, identities.iam(address, "PutUserPolicy", **entry))
         _give(address, user, key, secret)
+    revoke(address, identity, but=user)
     return keys
 
 
@@ -47,9 +48,9 @@ def reach(address: Address, identity: str, change: identities.Change) -> None:
             identities.replace_policy(address, user, identity, change)
 
 
-def revoke(address: Address, identity: str) -> None:
-    """Take a claim's policy from whichever fixed key has it. A key without policies opens nothing, and stays."""
-    users = _users(address)
+def revoke(address: Address, identity: str, *, but: str = "") -> None:
+    """Take a claim's policy from whichever other fixed key has it. A key without policies opens nothing, and stays."""
+    users = [one for one in _users(address) if one != but]
     with _alone(address) if users else nullcontext():
         for user in users:
             if identities.has_policy(address, user, identity):
