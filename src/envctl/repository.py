@@ -9,13 +9,39 @@ from pathlib import Path
 from unicodedata import normalize
 
 from envctl import git
+from envctl.digests import hexdigest
 from envctl.errors import EnvctlError
 from envctl.values import dataclass
 
 PLACES = ("refs/heads/", "refs/remotes/")
 ALL_BRANCHES = re.compile(r"\+?refs/(heads/)?\*:refs/((remotes|heads)/.*|\*)")
 """A refspec that fetches every branch there is."""
+COARSE = 2.0
+"""Seconds that two files' times may be off in file systems that round them."""
+RENAMED = rb"branch: renamed "
+"""How git's log tells of a rename. Each library writes it in its own case, and the names in full or not."""
 _PACKED = re.compile(r"#.*|\^[0-9a-f]{40,64}|[0-9a-f]{40,64} (?P<ref>refs/.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A linked worktree, as its own folder in the repository has it."""
+
+    name: str
+    at: Path | None
+    """Where it is on record; nothing where git has only just begun that folder, or is about to remove it."""
+    there: bool
+    """Whether anything is at that place."""
+    made: float
+    """When git made that folder; 0 where nothing tells."""
+
+    def may_be(self, gitdir: Path, path: Path, since: float) -> bool:
+        """Whether it may be the one that had this folder and was last at `path` at that time.
+
+        Git gives a name again: one that is elsewhere was moved there, or it was made since then and is another.
+        """
+        another = self.there and self.at != _real(path) and self.made > since + COARSE
+        return self.name == gitdir.name and not (since and another)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +52,8 @@ class Repository:
     branches: frozenset[str]
     remote: frozenset[str]
     """The branches that its remotes had when they were last asked, each with its remote's name before it."""
-    worktrees: frozenset[str]
-    """The names of its linked worktrees' own folders; a moved, locked or prunable one is among them."""
+    worktrees: tuple[Worktree, ...]
+    """Its linked worktrees; a moved, locked or prunable one is among them."""
     at_work: frozenset[str]
     """The branches that a working tree is on, rebases, or is yet to make its first commit on."""
     identity: str = ""
@@ -45,9 +71,9 @@ class Repository:
         """Whether a working tree is on it."""
         return _folded(branch) in map(_folded, self.at_work)
 
-    def has_worktree(self, gitdir: Path) -> bool:
-        """Whether that own folder of a linked worktree is still there."""
-        return gitdir.name in self.worktrees
+    def has_worktree(self, gitdir: Path, path: Path, since: float) -> bool:
+        """Whether the linked worktree with that own folder, last seen at `path` at that time, may still be there."""
+        return any(one.may_be(gitdir, path, since) for one in self.worktrees)
 
 
 def read(common_dir: Path) -> Repository:
@@ -55,39 +81,50 @@ def read(common_dir: Path) -> Repository:
     try:
         if not all((common_dir / one).is_dir() for one in ("objects", "refs")):
             raise ValueError("there is no whole repository")
-        worktrees = _worktrees(common_dir)
-        at_work = {git.branch_of(common_dir), *map(_branch_of, worktrees)} - {""}
+        folders = _worktrees(common_dir)
+        at_work = {git.branch_of(common_dir), *map(_branch_of, folders)} - {""}
+        worktrees = tuple(map(_worktree, folders))
         # Loose refs before the packed ones: one that is being packed is in both for a moment, never in none.
         refs = {*_loose(common_dir), *_packed(common_dir)}
-        same, in_part = identity(common_dir), _in_part(common_dir)
+        local, remote = (frozenset(ref[len(place) :] for ref in refs if ref.startswith(place)) for place in PLACES)
+        same, in_part = identity(common_dir), _in_part(common_dir, remote)
     except (OSError, ValueError) as error:
         raise EnvctlError(f"the repository {common_dir} cannot be read", cause=str(error), code="git") from error
-    local, remote = (frozenset(ref[len(place) :] for ref in refs if ref.startswith(place)) for place in PLACES)
-    names = frozenset(one.name for one in worktrees)
-    return Repository(common_dir, local, remote, names, frozenset(at_work), same, in_part)
+    return Repository(common_dir, local, remote, worktrees, frozenset(at_work), same, in_part)
 
 
 def identity(common_dir: Path) -> str:
     """The same for as long as it is this repository, whatever is done in it; another clone's in this place is another.
 
     Numbers of folders that git makes once, and of the file that it writes once and nobody changes. A device's number
-    is another one after a restart, and says nothing.
+    is another one after a restart, and says nothing. A template without that file leaves the oldest line of the log,
+    as numbers are given again; once that has expired it is another repository to us. Empty where nothing tells.
     """
     known = [str((common_dir / one).stat().st_ino) for one in ("", "objects")]
     try:
         once = (common_dir / "description").stat()
     except FileNotFoundError:
-        return "-".join(known)
+        line = _oldest(common_dir / "logs" / "HEAD")
+        return "-".join((*known, hexdigest(line)[:16])) if line else ""
     return "-".join((*known, str(once.st_ino), str(once.st_mtime_ns)))
+
+
+def _oldest(log: Path) -> bytes:
+    try:
+        with log.open("rb") as lines:
+            return lines.readline()
+    except FileNotFoundError:
+        return b""
 
 
 def renamed(common_dir: Path, branch: str) -> str:
     """What that branch is called now, by the logs of those that are there; empty where none says that it was it."""
-    mark = f"\tBranch: renamed refs/heads/{branch} to ".encode("utf-8", "surrogateescape")
+    was = re.escape(branch.encode("utf-8", "surrogateescape"))
+    mark = re.compile(rb"\t" + RENAMED + rb"(refs/heads/)?" + was + rb" to ", re.IGNORECASE)
     logs = common_dir / "logs" / "refs" / "heads"
     for folder, _, files in os.walk(logs, onerror=_unless_missing, followlinks=True):
         for path in (Path(folder) / name for name in sorted(files)):
-            if mark in path.read_bytes():
+            if mark.search(path.read_bytes()):
                 return str(path.relative_to(logs))
     return ""
 
@@ -120,28 +157,50 @@ def _tip(loose: Path, packed: Path, ref: str) -> bytes:
 
 
 def _goes_back(log: bytes, since: float, tip: bytes) -> bool:
-    """Whether nothing is missing from a log since then: each line begins where the one before it ended."""
+    """Whether nothing is missing from a log since then: each line begins where the one before it ended.
+
+    Only a branch that was made begins with zeros; a library that writes a rename so tells nothing of before.
+    """
     begun, before = None, b""
     for line in log.splitlines():
-        old, new, *_, when, _ = line.partition(b"\t")[0].split()
+        entry, _, message = line.partition(b"\t")
+        old, new, *_, when, _ = entry.split()
         if old != before:
-            begun = 0.0 if not old.strip(b"0") else int(when) + 1.0  # whole seconds
+            made = not old.strip(b"0") and not message.lower().startswith(RENAMED)
+            begun = 0.0 if made else int(when) + 1.0  # whole seconds
         before = new
     return begun is not None and begun <= since and before == tip
 
 
-def _in_part(common_dir: Path) -> frozenset[str]:
-    """The remotes that are not fetched whole, as a clone of a single branch has one."""
+def _in_part(common_dir: Path, refs: Iterable[str]) -> frozenset[str]:
+    """The remotes that are not fetched whole, as a clone of a single branch has one.
+
+    One that has refs here and no word in the repository's own file is set up in a file that only git finds.
+    """
+    fetched = _fetched(common_dir / "config")
+    told = {f"{name}/" for name in fetched} | {_place(one) for specs in fetched.values() for one in specs} - {""}
+    strange = {ref.partition("/")[0] for ref in refs if "/" in ref and not ref.startswith(tuple(told))}
+    return frozenset(strange | {name for name, specs in fetched.items() if not _whole(specs)})
+
+
+def _fetched(config: Path) -> dict[str, list[str]]:
+    """What is fetched of each remote that this file names."""
     fetched: dict[str, list[str]] = {}
     remote = None
-    for line in (common_dir / "config").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+    for line in config.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         if section := re.match(r'\s*\[\s*([\w.-]+)\s*(?:"(.*)")?\s*\]', line):
             remote = section[2] if section[1].lower() == "remote" and section[2] else None
             line = line[section.end() :]
         if remote is not None and (setting := re.match(r'\s*(\w+)\s*=\s*"?([^"#;\s]*)', line)):
             specs = fetched.setdefault(remote, [])
             specs += [setting[2]] if setting[1].lower() == "fetch" else []
-    return frozenset(name for name, specs in fetched.items() if not _whole(specs))
+    return fetched
+
+
+def _place(spec: str) -> str:
+    """The folder of remote branches that a refspec fills; empty where it fills none of its own."""
+    filled = re.fullmatch(r"[^:]*:refs/remotes/(.+/)\*", spec)
+    return filled[1] if filled else ""
 
 
 def _whole(specs: list[str]) -> bool:
@@ -154,6 +213,21 @@ def _worktrees(common_dir: Path) -> list[Path]:
         return sorted((common_dir / "worktrees").iterdir())
     except FileNotFoundError:
         return []
+
+
+def _worktree(gitdir: Path) -> Worktree:
+    """Of the files in that folder git writes `commondir` once; `gitdir` is written anew with each move."""
+    try:
+        text = (gitdir / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").strip()
+        made = (gitdir / "commondir").stat().st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return Worktree(gitdir.name, None, there=False, made=0.0)
+    pointer = gitdir / text
+    return Worktree(gitdir.name, _real(pointer.parent), there=bool(text) and os.path.lexists(pointer), made=made)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _branch_of(gitdir: Path) -> str:

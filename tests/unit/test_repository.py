@@ -409,3 +409,154 @@ def test_a_log_that_goes_back_to_the_last_use_tells_of_all_renames_since(clone: 
     assert before == after
     assert after is not None
     assert after.used > 1_500_000_000, "whoever registers again is there"
+
+
+def told(log: Path, message: str) -> None:
+    """One more line in a log, as a library writes it that is not git."""
+    before = log.read_text().splitlines()[-1].split()[1]
+    with log.open("a") as lines:
+        lines.write(f"{before} {before} a <a@example.org> 1900000000 +0000\t{message}\n")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "branch: renamed refs/heads/feat/pay to refs/heads/feat/payment",
+        "Branch: renamed feat/pay to feat/payment",
+        "BRANCH: renamed refs/heads/feat/pay to feat/payment",
+    ],
+)
+def test_a_rename_counts_whichever_library_tells_of_it(clone: Path, message: str) -> None:
+    run(clone, "switch", "-q", "-c", "feat/pay")
+    register(clone)
+    register(clone, branch="feat/pa", name="never")
+    run(clone, "branch", "-m", "feat/payment")
+    log = clone / ".git/logs/refs/heads/feat/payment"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    told(log, message)
+    assert not is_gone()
+    assert "renamed to feat/payment" in found().doubt
+    assert is_gone("never"), "only the name that was written is meant"
+
+
+def test_a_rename_that_is_written_as_a_beginning_proves_no_name(clone: Path) -> None:
+    """The first of two renames has expired, and the second began with zeros."""
+    run(clone, "switch", "-q", "-c", "feat/pay")
+    register(clone)
+    run(clone, "branch", "-m", "feat/payment")
+    log = clone / ".git/logs/refs/heads/feat/payment"
+    tip = log.read_text().split()[1]
+    entry = f"{'0' * 40} {tip} a <a@example.org> 1900000000 +0000"
+    log.write_text(f"{entry}\tBranch: renamed feat/between to feat/payment\n")
+    assert not is_gone()
+    assert "may be feat/payment now" in found().doubt
+
+
+def begun_again(clone: Path, monkeypatch: pytest.MonkeyPatch, when: int) -> None:
+    """Another repository, in folders that got the numbers of the old one's."""
+    for path in (*clone.glob(".git/*"), *clone.glob(".git/objects/*")):
+        if path.is_file():
+            path.unlink()
+        elif path.name != "objects":
+            shutil.rmtree(path)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", f"{when} +0000")
+    run(clone, "init", "-q", "-b", "main", "--template=")
+    run(clone, "commit", "-q", "--allow-empty", "-m", "one")
+
+
+def test_a_new_repository_with_the_numbers_of_the_old_one_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "bare of templates"
+    clone.mkdir()
+    begun_again(clone, monkeypatch, 1_700_000_000)
+    assert not (clone / ".git/description").exists()
+    numbers = [(clone / ".git" / one).stat().st_ino for one in ("", "objects")]
+    run(clone, "switch", "-q", "-c", "feature/x")
+    run(clone, "commit", "-q", "--allow-empty", "-m", "two")
+    register(clone, branch="never/was", name="before")
+    register(clone)
+    assert is_gone("before")
+    begun_again(clone, monkeypatch, 1_700_000_100)
+    assert numbers == [(clone / ".git" / one).stat().st_ino for one in ("", "objects")]
+    assert not is_gone()
+    assert "another repository" in found().doubt
+
+
+def test_a_repository_of_which_nothing_tells_it_from_another_proves_nothing(clone: Path) -> None:
+    (clone / ".git/description").unlink()
+    register(clone, branch="never/was")
+    assert is_gone()
+    shutil.rmtree(clone / ".git/logs")
+    assert not is_gone()
+    register(clone, branch="never/was")
+    assert repository.identity(clone / ".git") == ""
+    assert not is_gone()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_remote_that_is_set_up_elsewhere_may_be_fetched_in_part(clone: Path, tmp_path: Path, packed: bool) -> None:
+    here = tmp_path / "here"
+    run(tmp_path, "clone", "-q", "--single-branch", str(clone), str(here))
+    (here / ".git/config").rename(here / ".git/more")
+    (here / ".git/config").write_text("[core]\n\trepositoryformatversion = 0\n[include]\n\tpath = more\n")
+    if packed:
+        run(here, "pack-refs", "--all")
+    register(here, branch="feature/q")
+    assert not is_gone()
+    assert "all that origin has" in found().doubt
+    for ref in ("HEAD", "main"):
+        run(here, "update-ref", "--no-deref", "-d", f"refs/remotes/origin/{ref}")
+    assert is_gone(), "a remote that was removed has left nothing"
+
+
+def test_refs_of_a_remote_that_is_fetched_whole_are_no_sign_of_another(clone: Path) -> None:
+    whole = "+refs/heads/*:refs/remotes/{}/*"
+    for name, place in (("team/fork", "team/fork"), ("upstream", "up")):
+        run(clone, "config", f"remote.{name}.url", str(clone))
+        run(clone, "config", f"remote.{name}.fetch", whole.format(place))
+        run(clone, "fetch", "-q", name)
+    run(clone, "symbolic-ref", "refs/remotes/team/fork/HEAD", "refs/remotes/team/fork/main")
+    assert repository.read(clone / ".git").in_part == frozenset()
+    run(clone, "update-ref", "refs/remotes/git-svn", "HEAD")
+    assert repository.read(clone / ".git").in_part == frozenset()
+    run(clone, "update-ref", "refs/remotes/team/other/main", "HEAD")
+    assert repository.read(clone / ".git").in_part == {"team"}
+
+
+def test_a_remote_that_was_removed_may_have_nothing(clone: Path) -> None:
+    run(clone, "remote", "add", "origin", str(clone))
+    run(clone, "fetch", "-q", "origin")
+    run(clone, "remote", "set-head", "origin", "main")
+    run(clone, "remote", "remove", "origin")
+    assert repository.read(clone / ".git").in_part == frozenset()
+
+
+def aged(path: Path, seconds: float) -> None:
+    """As if it had been written so long ago."""
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
+def test_a_worktree_is_gone_though_a_later_one_elsewhere_has_its_name(clone: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "ga/wt", tmp_path / "gb/wt"
+    run(clone, "worktree", "add", "-q", "-b", "g1", str(first))
+    register(first)
+    aged(workspaces.home("shop") / "workspaces/mine.json", 60)
+    run(clone, "worktree", "remove", str(first))
+    run(clone, "worktree", "add", "-q", "-b", "g2", str(second))
+    assert (clone / ".git/worktrees/wt").is_dir()
+    assert is_gone()
+    second.rename(tmp_path / "by hand")
+    assert not is_gone(), "nobody knows where the one on record is"
+
+
+def test_a_worktree_that_was_moved_and_is_on_another_branch_is_not_gone(clone: Path, tmp_path: Path) -> None:
+    first = tmp_path / "ga/wt"
+    run(clone, "worktree", "add", "-q", "-b", "g1", str(first))
+    aged(clone / ".git/worktrees/wt/commondir", 60)
+    register(first)
+    run(clone, "worktree", "move", str(first), str(tmp_path / "moved"))
+    run(tmp_path / "moved", "switch", "-q", "-c", "g2")
+    assert not is_gone()
+    assert "git still lists the worktree" in found().doubt

@@ -98,7 +98,7 @@ def _whereabouts(one: Workspace, asked: Callable[[Path], Repository | str]) -> W
     if isinstance(found, str):
         return Whereabouts(one, doubt="" if there else f"its checkout {one.path} is not there, and {found}")
     if not one.identity:
-        why = f"its checkout {one.path} is gone, and its older registration tells no repository from another"
+        why = f"its checkout {one.path} is gone, and its registration tells no repository from another"
         return Whereabouts(one, doubt="" if there else why)
     if other := _another(one, found, rooted=rooted):
         return Whereabouts(one, doubt=other)
@@ -111,7 +111,7 @@ def _whereabouts(one: Workspace, asked: Callable[[Path], Repository | str]) -> W
 def _another(one: Workspace, found: Repository, *, rooted: bool) -> str:
     """Why that repository may say nothing of this checkout: it may never have had it."""
     if one.identity != found.identity:
-        return f"another repository is in {found.common_dir} than when its checkout was there"
+        return f"another repository may be in {found.common_dir} than when its checkout was there"
     checkout = git.checkout(one.path) if rooted else None
     if rooted and checkout is None:
         return git.trouble(one.path)
@@ -124,7 +124,7 @@ def _gone(one: Workspace, found: Repository, *, rooted: bool) -> tuple[str, str]
     """The proof, and what speaks against it. A checkout without a branch has nothing whose end git could tell."""
     if not one.branch:
         return "", ""
-    if one.gitdir and not found.has_worktree(Path(one.gitdir)) and not rooted:
+    if one.gitdir and not rooted and not found.has_worktree(Path(one.gitdir), one.path, one.used):
         busy = f"its checkout {one.path} is gone, but another working tree is on the branch {one.branch}"
         return f"git has no worktree {one.path} any more", busy if found.is_at_work(one.branch) else ""
     if one.source == "git" and not found.has_branch(one.branch):
