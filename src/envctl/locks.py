@@ -11,7 +11,7 @@ from pathlib import Path
 
 from envctl.errors import LockTimeoutError
 from envctl.model import Talk
-from envctl.state import folder, unwritable
+from envctl.state import folder, opened, text, unwritable
 
 PATIENCE = 0.4
 """A wait shorter than this is not worth a word."""
@@ -68,7 +68,7 @@ def _tried(path: Path) -> int | None:
 def held(path: Path) -> bool:
     """Whether some process holds this file's lock now. The kernel's word, free of pids and of times."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
@@ -140,10 +140,9 @@ def _let_go_in_child() -> None:
 os.register_at_fork(after_in_child=_let_go_in_child)
 
 
-def _note(path: Path, text: str) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
-        file.write(text)
+def _note(path: Path, words: str) -> None:
+    with os.fdopen(opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW), "w") as file:
+        file.write(words)
 
 
 def _held_by(who: str) -> str:
@@ -152,6 +151,6 @@ def _held_by(who: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
-    except OSError:
+        return text(path)
+    except (OSError, ValueError):
         return ""

@@ -79,10 +79,10 @@ def _refuse_shared(path: Path, found: os.stat_result) -> None:
 def read(path: Path, *, hint: str = "") -> dict[str, Any] | None:
     """A state file's content; None if there is none. A truncated or newer one is an error that says so."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(text(path))
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise EnvctlError(
             f"the state file {path} cannot be read",
             cause=str(error),
@@ -97,6 +97,21 @@ def read(path: Path, *, hint: str = "") -> dict[str, Any] | None:
             code="state_version",
         )
     return content
+
+
+def text(path: Path) -> str:
+    """What a file of ours says."""
+    with os.fdopen(opened(path, os.O_RDONLY)) as file:
+        return file.read()
+
+
+def opened(path: Path, flags: int) -> int:
+    """The descriptor of a regular file; an error for all else, as nobody may ever come to the other end of a pipe."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, field
 from pathlib import Path
+from typing import Any
 
 from envctl import git, locks, repository, state
 from envctl.errors import EnvctlError, UsageError
@@ -39,6 +40,20 @@ class Workspace:
     def live(self) -> bool:
         """Whether the checkout is still there."""
         return self.path.is_dir()
+
+
+class Unread(Workspace):
+    """A checkout whose registration, at `path`, cannot be read: it counts as there, and as having the bare names.
+
+    It names no namespace: they are nobody's until it can be read, not even its own.
+    """
+
+    __slots__ = ()
+
+    @property
+    def live(self) -> bool:
+        """Nothing tells that it is gone."""
+        return True
 
 
 def home(project: str) -> Path:
@@ -110,9 +125,21 @@ def find(project: str, namespace: str) -> Workspace | None:
     content = state.read(path)
     if content is None:
         return None
-    more = {name: str(content.get(name, "")) for name in ("source", "repository", "gitdir", "identity")}
     with state.understood(path, what="the registration of a checkout"):
-        return Workspace(namespace, Path(content["path"]), content["branch"], content["primary"], **more, used=used)
+        return _parsed(namespace, content, used)
+
+
+def _parsed(namespace: str, content: dict[str, Any], used: float) -> Workspace:
+    said = {name: content[name] for name in ("path", "branch")}
+    more = {name: content.get(name, "") for name in ("source", "repository", "gitdir", "identity")}
+    for name, one in {**said, **more}.items():
+        if not isinstance(one, str):
+            raise TypeError(f"{name} is {type(one).__name__}, no text")
+        if b"\0" in os.fsencode(one):
+            raise ValueError(f"{name} has a null character")
+    if not isinstance(content["primary"], bool):
+        raise TypeError(f"primary is {content['primary']!r}, neither true nor false")
+    return Workspace(namespace, Path(said["path"]), said["branch"], content["primary"], **more, used=used)
 
 
 def _used(path: Path) -> float:
@@ -123,10 +150,19 @@ def _used(path: Path) -> float:
 
 
 def workspaces(project: str) -> list[Workspace]:
-    """Every checkout that has registered itself."""
+    """Every checkout that has registered itself; last those of which nobody can read what they registered."""
     folder = home(project) / "workspaces"
     names = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
-    return [one for one in (find(project, name) for name in names) if one is not None]
+    found = [one for one in (_found(project, name) for name in names) if one is not None]
+    return sorted(found, key=lambda one: isinstance(one, Unread))  # A claim that can be read comes before.
+
+
+def _found(project: str, namespace: str) -> Workspace | None:
+    """One that is damaged is its own checkout's trouble, and stops no other."""
+    try:
+        return find(project, namespace)
+    except EnvctlError:
+        return Unread("", _file(project, namespace), "", primary=True)
 
 
 def locked(project: str, *, wait: float, talk: Talk) -> AbstractContextManager[None]:
@@ -168,7 +204,7 @@ def _key(project: str) -> bytes:
     if not path.exists():
         _make_key(path)
     try:
-        key = bytes.fromhex(path.read_text())
+        key = bytes.fromhex(state.text(path))
     except (OSError, ValueError):
         key = b""
     if len(key) != KEY_BYTES:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,22 @@ from envctl.errors import LockTimeoutError
 
 
 def silent(_: str) -> None: ...
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Whoever waits longer is interrupted with an error that no handler of ours takes for his own."""
+
+    def late(*_: object) -> None:
+        raise AssertionError(f"still waiting after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_file_is_held_until_the_last_copy_of_the_descriptor_is_closed(tmp_path: Path) -> None:
@@ -88,3 +107,22 @@ def test_a_link_in_the_place_of_a_note_is_not_followed(tmp_path: Path) -> None:
     with locks.locked(tmp_path / "lock", what="it", wait=1, talk=print):
         pass
     assert (tmp_path / "theirs").read_text() == "kept"
+
+
+def test_a_pipe_in_the_place_of_a_note_is_neither_read_nor_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lock.holder")
+    said: list[str] = []
+    with (
+        within(5),
+        locks.locked(tmp_path / "lock", what="it", wait=1, talk=silent),
+        pytest.raises(LockTimeoutError),
+        locks.locked(tmp_path / "lock", what="it", wait=0.5, talk=said.append),
+    ):
+        pass
+    assert said == ["waiting for it"]
+
+
+def test_a_pipe_is_never_waited_for_to_see_whether_it_is_held(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    with within(5):
+        assert not locks.held(tmp_path / "alive")

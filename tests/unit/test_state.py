@@ -1,14 +1,34 @@
 from __future__ import annotations
 
+import os
+import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from envctl import state
 from envctl.errors import EnvctlError, UsageError
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    """Whoever waits longer is interrupted with an error that no handler of ours takes for his own."""
+
+    def late(*_: object) -> None:
+        raise AssertionError(f"still waiting after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_was_written_is_read_and_nobody_else_may(tmp_path: Path) -> None:
@@ -28,6 +48,7 @@ def test_a_file_that_is_not_there_is_none(tmp_path: Path) -> None:
     [
         ("", "state_broken"),
         ('{"version": 1, "a', "state_broken"),
+        ("[" * 100_000, "state_broken"),
         ("[]", "state_version"),
         ('{"version": 2}', "state_version"),
     ],
@@ -41,6 +62,16 @@ def test_a_truncated_or_newer_file_is_an_error_that_names_it(tmp_path: Path, con
     assert str(path) in caught.value.message
     assert caught.value.hint
     assert path.read_text() == content
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "restored.json"
+    make(path)
+    with within(5), pytest.raises(EnvctlError) as caught:
+        state.read(path)
+    assert caught.value.code == "state_broken"
+    assert str(path) in caught.value.message
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:

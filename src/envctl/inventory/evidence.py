@@ -15,7 +15,7 @@ from envctl.repository import Repository
 from envctl.residue import ours, private, stuck
 from envctl.runs import folders, origin
 from envctl.runs.folders import Record
-from envctl.workspaces import Workspace
+from envctl.workspaces import Unread, Workspace
 
 
 def gather(project: Project) -> Facts:
@@ -32,6 +32,7 @@ def gather(project: Project) -> Facts:
         now=clock.now(),
         runs={record.id: _state(alive) for record, alive in runs},
         unread={
+            **_unregistered(project.config.project),
             **_unread(project.config.project, [one for one, record, _ in published if record is None]),
             **{record.namespace: foreign[one] for one, record, _ in published if record and one in foreign},
         },
@@ -70,23 +71,12 @@ def _used(project_home: Path) -> list[Path]:
 def checkouts(project: str) -> Mapping[str, Whereabouts]:
     """Every registered checkout, with what its repository says of it; each repository is asked once."""
     asked = cache(_read)
-    return {one.namespace: _whereabouts(one, asked) for one in _registered(project)}
-
-
-def _registered(project: str) -> list[Workspace]:
-    """Those whose registration can be read; what belongs to another has no checkout, and is left alone."""
-    found = []
-    folder = workspaces.home(project) / "workspaces"
-    for path in sorted(folder.glob("*.json")):
-        try:
-            one = workspaces.find(project, path.stem)
-        except (EnvctlError, KeyError, TypeError):
-            continue
-        found += [one] if one is not None else []
-    return found
+    return {one.namespace or one.path.stem: _whereabouts(one, asked) for one in workspaces.workspaces(project)}
 
 
 def _whereabouts(one: Workspace, asked: Callable[[Path], Repository | str]) -> Whereabouts:
+    if isinstance(one, Unread):
+        return Whereabouts(one)
     try:
         there, rooted = _is_there(one.path), _is_there(one.path / ".git")
     except OSError as error:
@@ -185,6 +175,12 @@ def _foreign(record: Record, folder: Path) -> str:
     """Why a run on record here is not this host's to judge."""
     why = origin.foreign(record, folder)
     return f"it may be of a run that nobody here can judge: {why}" if why else ""
+
+
+def _unregistered(project: str) -> Mapping[str, str]:
+    """The namespaces of checkouts of which nobody can tell what they use."""
+    found = [one for one in workspaces.workspaces(project) if isinstance(one, Unread)]
+    return {one.path.stem: f"the registration of its checkout cannot be read: {one.path}" for one in found}
 
 
 def _unread(project: str, runs: Iterable[Path]) -> Mapping[str, str]:
