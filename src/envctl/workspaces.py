@@ -106,11 +106,14 @@ def _identity(common_dir: Path) -> str:
 
 
 def primary(project: str, namespace: Namespace, default_branch: str) -> bool:
-    """Whether the bare names are this namespace's: it is on the default branch, and no other has claimed them."""
-    if not namespace.branch or namespace.branch != default_branch:
-        return False
+    """Whether the bare names are this namespace's: it has claimed them, or may, being on the default branch.
+
+    A claim outlives a change of the default branch: its data are under these names.
+    """
     claimant = bare_names_of(project)
-    return claimant is None or claimant.namespace == namespace.name
+    if claimant is not None:
+        return claimant.namespace == namespace.name
+    return bool(namespace.branch) and namespace.branch == default_branch
 
 
 def bare_names_of(project: str) -> Workspace | None:

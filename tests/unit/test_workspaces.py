@@ -38,6 +38,14 @@ def test_the_first_on_the_default_branch_has_the_bare_names_for_good(tmp_path: P
     assert not register("main_3", tmp_path / "d").primary, "the data are still the first one's"
 
 
+def test_a_claim_outlives_a_change_of_the_default_branch_and_of_ones_own(tmp_path: Path) -> None:
+    assert register("main_1", tmp_path / "a").primary
+    main, trunk = (Namespace(f"{branch}_1", "git", branch, tmp_path / "a") for branch in ("main", "trunk"))
+    assert workspaces.primary("shop", main, "trunk")
+    assert not workspaces.primary("shop", trunk, "trunk")
+    assert register("main_1", tmp_path / "a", "side").primary, "as --namespace may say"
+
+
 def test_a_namespace_of_a_live_checkout_is_refused_and_of_a_gone_one_is_taken_over(tmp_path: Path) -> None:
     register("shared", tmp_path / "a", "x")
     with pytest.raises(UsageError, match="belongs to another checkout"):
