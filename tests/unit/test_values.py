@@ -96,7 +96,7 @@ def ours() -> Iterator[tuple[str, type]]:
         module = importlib.import_module(name)
         for one in classes:
             found = getattr(module, one, None)
-            if dataclasses.is_dataclass(found) and isinstance(found, type):
+            if isinstance(found, type) and "__dataclass_fields__" in vars(found):
                 yield f"{name}.{one}", found
 
 
