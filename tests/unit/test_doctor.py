@@ -192,6 +192,13 @@ def test_state_of_checkouts_that_are_gone_is_counted(checkout: Path, tmp_path: P
     assert "envctl clean" in found.remedy
 
 
+def test_a_registration_that_nobody_can_read_is_told(checkout: Path, state: Path) -> None:
+    register(checkout, "here")
+    (state / "projects" / "shop" / "workspaces" / "other.json").write_text("{half")
+    found = [one for one in examine(checkout) if one.check == "leftovers" and one.level == "problem"]
+    assert ["other.json" in one.message for one in found] == [True]
+
+
 def register(path: Path, name: str) -> None:
     namespace = Namespace(name=name, source="flag", branch=name, workspace=path)
     workspaces.register("shop", namespace, default_branch="main", wait=5, talk=lambda _: None)

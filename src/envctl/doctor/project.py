@@ -126,10 +126,15 @@ def collisions(patient: Patient) -> Iterator[Finding]:
 
 
 def leftovers(patient: Patient) -> Iterator[Finding]:
-    """State of checkouts that are gone."""
+    """State of checkouts that are gone, or that nobody can read."""
     folder = state.root() / "projects"
     projects = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    gone = [f"{name}/{one.namespace}" for name in projects for one in workspaces.workspaces(name) if not one.live]
+    known = [(name, one) for name in projects for one in workspaces.workspaces(name)]
+    for _, one in known:
+        if isinstance(one, workspaces.Unread):
+            said = f"the registration of a checkout cannot be read: {one.path}"
+            yield Finding("leftovers", "problem", said, "correct it; as long as it is there, what may be its own stays")
+    gone = [f"{name}/{one.namespace}" for name, one in known if not one.live]
     if gone:
         more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
         yield Finding(
