@@ -635,6 +635,9 @@ def test_a_fixed_key_that_the_configuration_names_no_more_opens_nothing(ground: 
     assert wire.sees(ground.address, keys[0], secret, bucket)
     access = SERVICE.create(ground.address, settings[1], claim)
     assert [wire.sees(ground.address, key, secret, bucket) for key in keys] == [False, True]
+    access = SERVICE.create(ground.address, ground.settings, claim)
+    assert not any(wire.sees(ground.address, key, secret, bucket) for key in keys)
+    assert wire.sees(ground.address, access.values["access_key"], access.values["secret_key"], bucket)
     dropped(ground, access)
 
 

@@ -87,7 +87,9 @@ def policy(buckets: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _grant_by_iam(address: Address, identity: str, key: str, secret: str, buckets: tuple[str, ...]) -> bool:
-    """User, policy, key. False where the server's IAM is switched off or read-only."""
+    """User, policy, key, instead of one that the configuration fixed before. False where IAM is off or read-only."""
+    from envctl.services.s3 import fixed
+
     user = _user(identity)
     made = iam(address, "CreateUser", UserName=user)
     if made.status != 200 and made.code != "EntityAlreadyExists":
@@ -101,6 +103,7 @@ def _grant_by_iam(address: Address, identity: str, key: str, secret: str, bucket
         given = iam(address, "CreateAccessKey", **new)
     if given.code != "EntityAlreadyExists":
         expect(address, given)
+    fixed.revoke(address, identity)
     return True
 
 
