@@ -25,6 +25,8 @@ class Stack:
     """The file itself, where it is not to be read from `files`."""
     env_file: Path | None = None
     """The `.env` to use instead of the one in `directory`."""
+    without: tuple[str, ...] = ()
+    """Variables of the shell that it must not be read with."""
 
     @property
     def file(self) -> str:
@@ -118,4 +120,4 @@ def _compose(stack: Stack, *arguments: str) -> Command:
     variables = ("--env-file", str(stack.env_file)) if stack.env_file else ()
     argv = (*stack.runtime.compose, "-p", stack.project, *files, *place, *variables, *profiles, *arguments)
     environment = {"COMPOSE_IGNORE_ORPHANS": "1", **stack.environment}
-    return Command(argv, env=environment, cwd=stack.directory, stdin=stack.content)
+    return Command(argv, env=environment, cwd=stack.directory, stdin=stack.content, without=stack.without)

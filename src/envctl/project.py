@@ -60,7 +60,7 @@ def open_project(
         reason="" if checkout else git.trouble(root),
     )
     branch = settings.default_branch or (git.default_branch(checkout) if checkout else "")
-    primary = workspaces.primary(settings.project, name, branch)
+    primary = workspaces.primary(settings.project, name, branch, chosen=bool(settings.default_branch))
     names = Names(settings.project, name.name, settings.names, primary=primary)
     return Project(root, settings, environment, name, names, branch)
 

@@ -72,7 +72,8 @@ def opened(
 def register(project: Project, *, wait: float, talk: Talk) -> Project:
     """Put this checkout on record before it makes anything, and learn whether the bare names are its own."""
     name = project.config.project
-    mine = workspaces.register(name, project.namespace, default_branch=project.default_branch, wait=wait, talk=talk)
+    branch, chosen = project.default_branch, bool(project.config.default_branch)
+    mine = workspaces.register(name, project.namespace, default_branch=branch, chosen=chosen, wait=wait, talk=talk)
     claimant = workspaces.bare_names_of(name)
     if claimant and not claimant.live and project.namespace.branch == project.default_branch:
         talk(f"the bare names of {name} still belong to {claimant.path}, which is gone")

@@ -118,6 +118,8 @@ class ServerSet:
     idle: float
     options: Any = None
     """The engine's own settings, as the configuration gives them."""
+    exported: tuple[str, ...] = ()
+    """What sandboxes of the project export: a shell that has one of them says nothing of the servers by it."""
 
     @property
     def durable(self) -> bool:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from envctl import compose_file, engines, idle, leases, ports, runtimes, services, state, workspaces
+from envctl import compose_file, engines, idle, leases, ports, runtimes, services, state, variables, workspaces
 from envctl.engines.base import Engine
 from envctl.errors import ConfigError, EnvctlError, UsageError
 from envctl.model import EngineName, Talk, silent
@@ -39,6 +39,7 @@ def choose(project: Project, purpose: Purpose = "dev", *, alone: str = "") -> Se
         checkout=project.root,
         idle=0 if name == "run" else project.config.idle,
         options=_options(project, engine),
+        exported=_exported(project) if engine == "compose" else (),
     )
     return Servers(wanted, engines.get(engine), reason)
 
@@ -80,11 +81,13 @@ def _engine(project: Project, purpose: Purpose) -> tuple[EngineName, str]:
     if asked != "auto":
         return asked, f"{project.config.origins.get('engine', 'the configuration')} says so"
     names: tuple[EngineName, ...] = ("embedded", "compose")
-    for one in ("dev",) if purpose == "dev" else ("dev", "test"):
-        for name in names:
-            if _runs(project.home / f"{one}-{name}", name):
-                return name, "its servers are running"
-    return _detected(project)
+    dev = {name: project.home / f"dev-{name}" for name in names}
+    found = next((name for name in names if _runs(dev[name], name)), None)
+    if found is None and (used := next((name for name in names if leases.holders(dev[name])), None)):
+        return used, "its servers are down, and checkouts have their data there"
+    if found is None and purpose == "test":
+        found = next((name for name in names if _runs(project.home / f"test-{name}", name)), None)
+    return (found, "its servers are running") if found else _detected(project)
 
 
 def _engine_of_a_run(home: Path) -> str:
@@ -118,7 +121,7 @@ def _detected(project: Project) -> tuple[EngineName, str]:
     except UsageError:
         raise
     except EnvctlError as error:
-        return "embedded", f"there is {file.name}, but {error.message}"
+        return "embedded", f"there is {file.name}, and no engine for it: {error.message}"
     return "compose", f"there is {file.name}, and {runtime.name} answers"
 
 
@@ -159,6 +162,11 @@ def _needs(project: Project, name: str) -> dict[str, Need]:
                 hint='give them different ones in [services] and [test] ports, or set [test] server = "shared"',
             )
     return {one: Need(services.get(one), settings, fixed.get(one, 0)) for one, settings in wanted.items()}
+
+
+def _exported(project: Project) -> tuple[str, ...]:
+    """What a sandbox gives: one checkout's passwords and addresses, with which no server of all must be made."""
+    return tuple(name for name, text in project.config.exported(services.get).items() if variables.asked(text))
 
 
 def _options(project: Project, engine: EngineName) -> Any:

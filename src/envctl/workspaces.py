@@ -61,7 +61,9 @@ def home(project: str) -> Path:
     return state.root() / "projects" / project
 
 
-def register(project: str, namespace: Namespace, *, default_branch: str, wait: float, talk: Talk) -> Workspace:
+def register(
+    project: str, namespace: Namespace, *, default_branch: str, chosen: bool = False, wait: float, talk: Talk
+) -> Workspace:
     """Record this checkout before it makes anything; refuse a namespace that another live checkout has."""
     with locked(project, wait=wait, talk=talk):
         mine = find(project, namespace.name)
@@ -72,7 +74,7 @@ def register(project: str, namespace: Namespace, *, default_branch: str, wait: f
                 hint="give this checkout its own: set WORKSPACE_ID, or pass --namespace",
                 code="namespace_taken",
             )
-        found = _described(namespace, primary=primary(project, namespace, default_branch))
+        found = _described(namespace, primary=primary(project, namespace, default_branch, chosen=chosen))
         if mine != found:
             content = {**asdict(found), "path": str(found.path)}
             del content["namespace"], content["used"]
@@ -105,15 +107,14 @@ def _identity(common_dir: Path) -> str:
         return ""
 
 
-def primary(project: str, namespace: Namespace, default_branch: str) -> bool:
+def primary(project: str, namespace: Namespace, default_branch: str, *, chosen: bool = False) -> bool:
     """Whether the bare names are this namespace's: it has claimed them, or may, being on the default branch.
 
-    A claim outlives a change of the default branch: its data are under these names.
+    A claim outlives a change of what git calls the default branch, as its data are under these names; but not a
+    branch that the configuration has `chosen`.
     """
-    claimant = bare_names_of(project)
-    if claimant is not None:
-        return claimant.namespace == namespace.name
-    return bool(namespace.branch) and namespace.branch == default_branch
+    claimant, may = bare_names_of(project), bool(namespace.branch) and namespace.branch == default_branch
+    return may if claimant is None else claimant.namespace == namespace.name and (may or not chosen)
 
 
 def bare_names_of(project: str) -> Workspace | None:

@@ -12,7 +12,10 @@ from envctl.recovery.visit import Visit
 from envctl.server_set import Running, Server
 
 
-@pytest.mark.parametrize(("name", "command"), [("dev-embedded", "`envctl dev up`"), ("test-embedded", "`envctl test`")])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("dev-compose", "`envctl --engine compose dev up`"), ("test-embedded", "`envctl --engine embedded test`")],
+)
 def test_who_starts_servers_that_are_down_is_told(tmp_path: Path, name: str, command: str) -> None:
     server = Server(Address("127.0.0.1", 1), {"data": str(tmp_path)})
     visit = Visit(Path(name), Running("embedded", {"redis": server}), frozenset())

@@ -9,16 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from envctl import engines, leases, ports, servers, state, unprivileged
+from envctl import containers, engines, leases, ports, runtimes, servers, state, unprivileged
+from envctl.containers import Stack
 from envctl.engines.embedded import folders
 from envctl.errors import ConfigError, EnvctlError, PortTakenError
-from envctl.model import Address
+from envctl.model import Address, Holder
 from envctl.project import Project, open_project
 from envctl.server_set import Running, Server
 from envctl.servers import Servers
@@ -118,6 +120,27 @@ def test_tests_follow_the_engine_that_dev_runs_on_and_dev_never_theirs(make: Mak
         (project.home / "test-compose" / "servers.json").rename(project.home / "test-compose" / "gone")
         leases.write_record(project.home / "dev-compose", record)
         assert {servers.choose(project, one).engine.name for one in ("dev", "test")} == {"compose"}
+
+
+def test_servers_that_are_down_and_pinned_are_not_left_for_others(make: Make) -> None:
+    """A container that died must not lead to an empty database, nor tests to another server."""
+    project = make(engine="auto")
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        answering = Server(Address("127.0.0.1", there.getsockname()[1]))
+        leases.write_record(project.home / "test-compose", Running("compose", {"redis": answering}, ready=True))
+        assert servers.choose(project, "test").engine.name == "compose"
+        pinned = Holder("pinned", "main", str(project.root), "dev up", "")
+        state.write(leases._pins(project.home / "dev-embedded") / "main", asdict(pinned))
+        assert {servers.choose(project, one).engine.name for one in ("dev", "test")} == {"embedded"}
+        assert "down" in servers.choose(project).reason
+
+
+def test_what_a_shell_has_of_a_sandbox_makes_no_server(make: Make) -> None:
+    text = '[variables]\nDB_PASSWORD = "{redis.password}"\nMODE = "test"\n'
+    (make().root / "compose.yaml").write_text("services: {}\n")
+    assert servers.choose(make(text, engine="compose")).set.exported == ("DB_PASSWORD",)
+    stack = Stack(runtimes.named("docker compose"), "shop", (Path("compose.yaml"),), Path(), without=("DB_PASSWORD",))
+    assert containers.up(stack, ["db"]).without == containers.config(stack).without == ("DB_PASSWORD",)
 
 
 def test_a_fixed_port_is_devs_and_the_tests_own_server_has_another(make: Make) -> None:

@@ -43,6 +43,8 @@ def test_a_claim_outlives_a_change_of_the_default_branch_and_of_ones_own(tmp_pat
     main, trunk = (Namespace(f"{branch}_1", "git", branch, tmp_path / "a") for branch in ("main", "trunk"))
     assert workspaces.primary("shop", main, "trunk")
     assert not workspaces.primary("shop", trunk, "trunk")
+    assert not workspaces.primary("shop", main, "nobody-s", chosen=True), "the configuration's word counts"
+    assert workspaces.primary("shop", main, "main", chosen=True)
     assert register("main_1", tmp_path / "a", "side").primary, "as --namespace may say"
 
 

@@ -111,6 +111,7 @@ def _listed(sight: Sight, project: Project, *, sizes: bool) -> Sight | Unseen:
 
 
 def _down(visit: Visit) -> list[Unseen]:
-    start = "dev up" if visit.home.name.startswith("dev-") else "test"
+    kind, _, engine = visit.home.name.partition("-")
+    start = f"--engine {engine} {'dev up' if kind == 'dev' else 'test'}"
     why = f"it is not up, and its data with it (`envctl {start}` starts it)"
     return [Unseen(f"{visit.home.name} {name}", why) for name in visit.out_of_reach]

@@ -148,7 +148,8 @@ def _stack(servers: ServerSet, runtime: Runtime, *, write: bool) -> Stack:
     profiles = tuple(getattr(options, "profiles", ()))
     own = project_file(options, servers.checkout)
     if own is not None:
-        return Stack(runtime, name, compose_file.with_override(own), servers.checkout, profiles)
+        files = compose_file.with_override(own)
+        return Stack(runtime, name, files, servers.checkout, profiles, without=servers.exported)
     content = compose_file.generate(servers.project, servers.needs)
     environment = {compose_file.PASSWORD: _password(servers)}
     made = state.folder(servers.home) / "compose.yaml"

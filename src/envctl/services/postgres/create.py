@@ -250,7 +250,8 @@ def taken(kind: str, name: str, owner: Owner | None) -> EnvctlError:
         return EnvctlError(
             f"there is already a {kind} {name!r}, and it was not made by envctl",
             cause="it has no owner record, so envctl neither uses nor removes it",
-            hint=f'rename it (ALTER {kind.upper()} "{name}" RENAME TO …), or change the name patterns in envctl.toml',
+            hint=f'rename it (ALTER {kind.upper()} "{name}" RENAME TO …), or change the name patterns in envctl.toml; '
+            "a `default_branch` there that nobody works on gives every checkout a name of its own",
             code="taken",
         )
     return EnvctlError(
