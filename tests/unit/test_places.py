@@ -22,3 +22,18 @@ def test_who_starts_servers_that_are_down_is_told(tmp_path: Path, name: str, com
     (unseen,) = places._down(visit)
     assert unseen.place == f"{name} redis"
     assert command in unseen.why
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "there"),
+    [
+        ("dev-embedded", "gone/data", True),  # its disk may not be mounted
+        ("dev-embedded", "gone", False),
+        ("dev-compose", "", True),
+        ("test-embedded", "gone/data", False),
+        ("test-embedded", "", False),
+    ],
+)
+def test_a_server_without_data_is_out_of_nobodys_reach(tmp_path: Path, name: str, data: str, there: bool) -> None:
+    server = Server(Address("127.0.0.1", 1), {"data": str(tmp_path / data)} if data else {})
+    assert bool(Visit(Path(name), Running("embedded", {"redis": server}), frozenset()).out_of_reach) == there

@@ -35,10 +35,17 @@ class Visit:
         recorded = self.running.servers if self.running else {}
         return tuple(name for name, one in recorded.items() if name not in self.up and not self._gone(one))
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is stored outlives the servers."""
+        return self.home.name.startswith("dev-")
+
     def _gone(self, server: Server) -> bool:
-        """Whether it was throw-away and its data are."""
+        """Whether its data are: those that last only where their place is there, which else is not mounted."""
         data = server.detail.get("data")
-        return not self.home.name.startswith("dev-") and not (data and Path(data).exists())
+        if not data or Path(data).exists():
+            return not data and not self.lasts
+        return Path(data).parent.is_dir() or not self.lasts
 
 
 @contextmanager
