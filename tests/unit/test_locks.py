@@ -1,35 +1,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from alarmed import within
 
 from envctl import locks, state
 from envctl.errors import LockTimeoutError
 
 
 def silent(_: str) -> None: ...
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Whoever waits longer is interrupted with an error that no handler of ours takes for his own."""
-
-    def late(*_: object) -> None:
-        raise AssertionError(f"still waiting after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_file_is_held_until_the_last_copy_of_the_descriptor_is_closed(tmp_path: Path) -> None:

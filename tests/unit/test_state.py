@@ -1,34 +1,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alarmed import within
 
 from envctl import state
 from envctl.errors import EnvctlError, UsageError
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Whoever waits longer is interrupted with an error that no handler of ours takes for his own."""
-
-    def late(*_: object) -> None:
-        raise AssertionError(f"still waiting after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_was_written_is_read_and_nobody_else_may(tmp_path: Path) -> None:
