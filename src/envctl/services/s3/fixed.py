@@ -30,13 +30,13 @@ def grant(address: Address, identity: str, keys: tuple[str, str], buckets: tuple
         )
     user, document = PREFIX + key, json.dumps(identities.policy(buckets))
     entry = {"UserName": user, "PolicyName": identity, "PolicyDocument": document}
+    revoke(address, identity, but=user)  # Before the new key is seen to open: who dies here is not taken for done.
     with _alone(address):
         made = identities.iam(address, "CreateUser", UserName=user)
         if made.code != "EntityAlreadyExists":
             identities.expect(address, made)
         identities.expect(address, identities.iam(address, "PutUserPolicy", **entry))
         _give(address, user, key, secret)
-    revoke(address, identity, but=user)
     return keys
 
 

@@ -94,6 +94,7 @@ def _grant_by_iam(address: Address, identity: str, key: str, secret: str, bucket
     made = iam(address, "CreateUser", UserName=user)
     if made.status != 200 and made.code != "EntityAlreadyExists":
         return False
+    fixed.revoke(address, identity)  # Before the new key is seen to open: who dies here is not taken for done.
     document = json.dumps(policy(buckets))
     expect(address, iam(address, "PutUserPolicy", UserName=user, PolicyName=POLICY, PolicyDocument=document))
     new = {"UserName": user, "AccessKeyId": key, "SecretAccessKey": secret}
@@ -103,7 +104,6 @@ def _grant_by_iam(address: Address, identity: str, key: str, secret: str, bucket
         given = iam(address, "CreateAccessKey", **new)
     if given.code != "EntityAlreadyExists":
         expect(address, given)
-    fixed.revoke(address, identity)
     return True
 
 
